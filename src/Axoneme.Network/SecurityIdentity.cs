@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Frozen;
+
+namespace Axoneme.Network;
+
+/// <summary>
+/// The number that stands for a set of labels in maps, flows and tunnel headers. 1-255 are reserved, 256-65535 are allocated
+/// cluster-wide, numbers with a non-zero top byte are local to the node (1 = CIDR and FQDN, 2 = remote nodes).
+/// </summary>
+public readonly record struct SecurityIdentity(uint Value) : IComparable<SecurityIdentity>
+{
+    public static readonly SecurityIdentity Unknown = new(0);
+    public static readonly SecurityIdentity Host = new(1);
+    public static readonly SecurityIdentity World = new(2);
+    public static readonly SecurityIdentity Unmanaged = new(3);
+    public static readonly SecurityIdentity Health = new(4);
+    public static readonly SecurityIdentity Init = new(5);
+    public static readonly SecurityIdentity RemoteNode = new(6);
+    public static readonly SecurityIdentity KubeApiServer = new(7);
+    public static readonly SecurityIdentity Ingress = new(8);
+    public static readonly SecurityIdentity WorldIPv4 = new(9);
+    public static readonly SecurityIdentity WorldIPv6 = new(10);
+
+    public const uint MinimalAllocated = 256;
+    public const uint MaximalAllocated = 65535;
+    public const uint LocalCidrScope = 0x0100_0000;
+    public const uint RemoteNodeScope = 0x0200_0000;
+    private const uint ScopeMask = 0xFF00_0000;
+
+    /// <summary>Names of the reserved identities, as the label <c>reserved:NAME</c> spells them.</summary>
+    public static FrozenDictionary<uint, string> ReservedNames { get; } = new Dictionary<uint, string>
+    {
+        [0] = "unknown",
+        [1] = "host",
+        [2] = "world",
+        [3] = "unmanaged",
+        [4] = "health",
+        [5] = "init",
+        [6] = "remote-node",
+        [7] = "kube-apiserver",
+        [8] = "ingress",
+        [9] = "world-ipv4",
+        [10] = "world-ipv6",
+    }.ToFrozenDictionary();
+
+    public bool IsReserved => Value is > 0 and < MinimalAllocated;
+
+    /// <summary>True for numbers that mean nothing on another node.</summary>
+    public bool IsNodeLocal => (Value & ScopeMask) != 0;
+
+    public bool IsLocalCidr => (Value & ScopeMask) == LocalCidrScope;
+
+    public int CompareTo(SecurityIdentity other) => Value.CompareTo(other.Value);
+
+    public override string ToString() => ReservedNames.TryGetValue(Value, out string? name) ? name : Value.ToString();
+
+    public static bool operator <(SecurityIdentity left, SecurityIdentity right) => left.Value < right.Value;
+
+    public static bool operator >(SecurityIdentity left, SecurityIdentity right) => left.Value > right.Value;
+
+    public static bool operator <=(SecurityIdentity left, SecurityIdentity right) => left.Value <= right.Value;
+
+    public static bool operator >=(SecurityIdentity left, SecurityIdentity right) => left.Value >= right.Value;
+}
