@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Network;
+
+namespace Axoneme.Agent.Configuration;
+
+internal enum RoutingMode
+{
+    Native,
+    Tunnel,
+}
+
+internal enum PolicyEnforcement
+{
+    Default,
+    Always,
+    Never,
+}
+
+/// <summary>
+/// The agent's validated settings. Property names follow the config-map keys; defaults are upstream's unless a comment
+/// says otherwise.
+/// </summary>
+internal sealed record AgentOptions
+{
+    // Node and cluster.
+    public required string NodeName { get; init; }
+
+    public string Namespace { get; init; } = "kube-system";
+
+    public string ClusterName { get; init; } = "default";
+
+    public int ClusterId { get; init; }
+
+    public string? KubeConfigPath { get; init; }
+
+    public ImmutableArray<string> ApiServerUrls { get; init; } = [];
+
+    // Places on the node.
+    public string StateDirectory { get; init; } = "/var/run/cilium";
+
+    public string BpfRoot { get; init; } = "/sys/fs/bpf";
+
+    public string CgroupRoot { get; init; } = "/run/cilium/cgroupv2";
+
+    public string? CniConfigFile { get; init; }
+
+    public int HealthPort { get; init; } = 9879;
+
+    // Datapath.
+    public ImmutableArray<string> Devices { get; init; } = [];
+
+    public bool EnableIPv4 { get; init; } = true;
+
+    public bool EnableIPv6 { get; init; }
+
+    public RoutingMode RoutingMode { get; init; } = RoutingMode.Tunnel;
+
+    public ushort TunnelPort { get; init; } = 8472;
+
+    public bool AutoDirectNodeRoutes { get; init; }
+
+    public IpPrefix? IPv4NativeRoutingCidr { get; init; }
+
+    public IpPrefix? IPv6NativeRoutingCidr { get; init; }
+
+    /// <summary>Bytes; 0 means that of the uplink.</summary>
+    public int Mtu { get; init; }
+
+    /// <summary>Services are translated at connect(2); otherwise for each packet that leaves a pod.</summary>
+    public bool SocketLoadBalancing { get; init; }
+
+    public bool VerifySourceAddress { get; init; } = true;
+
+    public int ConntrackTcpEntries { get; init; } = 524288;
+
+    public int ConntrackAnyEntries { get; init; } = 262144;
+
+    public int LoadBalancerEntries { get; init; } = 65536;
+
+    public int PolicyEntries { get; init; } = 16384;
+
+    // Policy and identities.
+    public PolicyEnforcement EnablePolicy { get; init; }
+
+    public bool AlwaysAllowLocalhost { get; init; } = true;
+
+    public bool EnableNetworkPolicy { get; init; } = true;
+
+    public bool EnableNonDefaultDenyPolicies { get; init; } = true;
+
+    public bool PolicyDefaultLocalCluster { get; init; } = true;
+
+    public ImmutableArray<string> IdentityLabels { get; init; } = [];
+
+    // Observability.
+    public bool EnableHubble { get; init; } = true;
+
+    public string? HubbleListenAddress { get; init; }
+
+    public string HubbleSocketPath { get; init; } = "/var/run/cilium/hubble.sock";
+
+    public int HubbleEventBufferCapacity { get; init; } = 4095;
+
+    public int MonitorAggregationLevel { get; init; } = 3;
+
+    public TimeSpan MonitorAggregationInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    public bool Debug { get; init; }
+}
