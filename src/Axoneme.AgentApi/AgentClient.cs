@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Axoneme.AgentApi;
+
+/// <summary>The agent cannot be reached, or refused; <see cref="Status"/> is null when no answer came.</summary>
+public sealed class AgentException(string message, HttpStatusCode? status = null, Exception? inner = null) : Exception(message, inner)
+{
+    public HttpStatusCode? Status { get; } = status;
+}
+
+/// <summary>Talks to an agent's REST API over its unix socket (or TCP, with <c>tcp://</c>).</summary>
+public sealed class AgentClient : IDisposable
+{
+    public const string DefaultAddress = "unix:///var/run/cilium/cilium.sock";
+
+    private readonly HttpClient _http;
+    private readonly string _address;
+
+    /// <exception cref="FormatException">The address has another form than unix:///path or tcp://host:port.</exception>
+    public AgentClient(string? address = null)
+    {
+        _address = address ?? Environment.GetEnvironmentVariable("CILIUM_SOCK") ?? DefaultAddress;
+        var handler = new SocketsHttpHandler { UseProxy = false, ConnectTimeout = TimeSpan.FromSeconds(5) };
+        Uri? tcp = null;
+        if (_address.StartsWith("tcp://", StringComparison.Ordinal))
+        {
+            if (!Uri.TryCreate($"http://{_address["tcp://".Length..]}", UriKind.Absolute, out tcp))
+                throw new FormatException($"'{_address}' is not an agent address such as unix:///path or tcp://host:port.");
+        }
+        else
+        {
+            string path = _address.StartsWith("unix://", StringComparison.Ordinal) ? _address["unix://".Length..] : _address;
+            if (!path.StartsWith('/'))
+                throw new FormatException($"'{_address}' is not an agent address such as unix:///path or tcp://host:port.");
+            handler.ConnectCallback = (_, cancellation) => ConnectAsync(path, cancellation);
+        }
+
+        _http = new HttpClient(handler, disposeHandler: true) { BaseAddress = tcp ?? new Uri("http://localhost") };
+    }
+
+    /// <summary>No answer within this is an error.</summary>
+    public TimeSpan Timeout
+    {
+        get => _http.Timeout;
+        set => _http.Timeout = value;
+    }
+
+    /// <param name="isBrief">Ask for the state only, which costs the agent less.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    public Task<StatusResponse> GetStatusAsync(bool isBrief = false, CancellationToken cancellation = default)
+        => GetAsync("/healthz", AgentJson.Default.StatusResponse, cancellation, isBrief ? ("brief", "true") : null);
+
+    public Task<DaemonConfig> GetConfigAsync(CancellationToken cancellation = default)
+        => GetAsync("/config", AgentJson.Default.DaemonConfig, cancellation);
+
+    public async Task PatchConfigAsync(DaemonConfigSpec change, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Patch, "/v1/config")
+        {
+            Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(change, AgentJson.Default.DaemonConfigSpec)),
+        };
+        request.Content.Headers.ContentType = new("application/json");
+        using HttpResponseMessage response = await SendAsync(request, cancellation).ConfigureAwait(false);
+    }
+
+    public Task<IReadOnlyList<EndpointModel>> GetEndpointsAsync(CancellationToken cancellation = default)
+        => GetAsync("/endpoint", AgentJson.Default.IReadOnlyListEndpointModel, cancellation);
+
+    /// <param name="id">A number or one of the prefixed forms, such as <c>pod-name:NS/NAME</c>.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    public Task<EndpointModel> GetEndpointAsync(string id, CancellationToken cancellation = default)
+        => GetAsync($"/endpoint/{Uri.EscapeDataString(id)}", AgentJson.Default.EndpointModel, cancellation);
+
+    public Task<IReadOnlyList<IdentityModel>> GetIdentitiesAsync(CancellationToken cancellation = default)
+        => GetAsync("/identity", AgentJson.Default.IReadOnlyListIdentityModel, cancellation);
+
+    public Task<IReadOnlyList<IdentityInUse>> GetEndpointIdentitiesAsync(CancellationToken cancellation = default)
+        => GetAsync("/identity/endpoints", AgentJson.Default.IReadOnlyListIdentityInUse, cancellation);
+
+    public Task<IdentityModel> GetIdentityAsync(string id, CancellationToken cancellation = default)
+        => GetAsync($"/identity/{Uri.EscapeDataString(id)}", AgentJson.Default.IdentityModel, cancellation);
+
+    public Task<IReadOnlyList<IpEntry>> GetIpsAsync(CancellationToken cancellation = default)
+        => GetAsync("/ip", AgentJson.Default.IReadOnlyListIpEntry, cancellation);
+
+    public Task<IReadOnlyList<ServiceModel>> GetServicesAsync(CancellationToken cancellation = default)
+        => GetAsync("/service", AgentJson.Default.IReadOnlyListServiceModel, cancellation);
+
+    public Task<ClusterNodes> GetNodesAsync(CancellationToken cancellation = default)
+        => GetAsync("/cluster/nodes", AgentJson.Default.ClusterNodes, cancellation);
+
+    public Task<BpfMapList> GetMapsAsync(CancellationToken cancellation = default)
+        => GetAsync("/map", AgentJson.Default.BpfMapList, cancellation);
+
+    public Task<BpfMapModel> GetMapAsync(string name, CancellationToken cancellation = default)
+        => GetAsync($"/map/{Uri.EscapeDataString(name)}", AgentJson.Default.BpfMapModel, cancellation);
+
+    public Task<PolicyModel> GetPolicyAsync(CancellationToken cancellation = default)
+        => GetAsync("/policy", AgentJson.Default.PolicyModel, cancellation);
+
+    public Task<IReadOnlyList<SelectorModel>> GetSelectorsAsync(CancellationToken cancellation = default)
+        => GetAsync("/policy/selectors", AgentJson.Default.IReadOnlyListSelectorModel, cancellation);
+
+    public Task<IReadOnlyList<TableSummary>> GetTablesAsync(CancellationToken cancellation = default)
+        => GetAsync("/tables", AgentJson.Default.IReadOnlyListTableSummary, cancellation);
+
+    public Task<TableContents> GetTableAsync(string name, CancellationToken cancellation = default)
+        => GetAsync($"/tables/{Uri.EscapeDataString(name)}", AgentJson.Default.TableContents, cancellation);
+
+    public void Dispose() => _http.Dispose();
+
+    private async Task<T> GetAsync<T>(
+        string path, JsonTypeInfo<T> type, CancellationToken cancellation, (string Name, string Value)? header = null)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, "/v1" + path);
+        if (header is { } extra)
+            request.Headers.TryAddWithoutValidation(extra.Name, extra.Value);
+        using HttpResponseMessage response = await SendAsync(request, cancellation).ConfigureAwait(false);
+        try
+        {
+            await using Stream body = await response.Content.ReadAsStreamAsync(cancellation).ConfigureAwait(false);
+            return await JsonSerializer.DeserializeAsync(body, type, cancellation).ConfigureAwait(false)
+                ?? throw new AgentException($"GET /v1{path}: the agent answered null", response.StatusCode);
+        }
+        catch (JsonException e)
+        {
+            throw new AgentException($"GET /v1{path}: the answer is not what was asked for: {e.Message}", response.StatusCode, e);
+        }
+    }
+
+    private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellation)
+    {
+        HttpResponseMessage response;
+        try
+        {
+            response = await _http.SendAsync(request, cancellation).ConfigureAwait(false);
+        }
+        catch (HttpRequestException e)
+        {
+            throw new AgentException($"cannot reach the agent at {_address}: {(e.InnerException ?? e).Message}. Is the agent running?", null, e);
+        }
+        catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
+        {
+            throw new AgentException($"the agent at {_address} did not answer within {_http.Timeout.TotalSeconds:0.#} s", null, e);
+        }
+
+        if (response.IsSuccessStatusCode)
+            return response;
+        using (response)
+        {
+            string text = await response.Content.ReadAsStringAsync(cancellation).ConfigureAwait(false);
+            string reason = ErrorText(text) ?? response.ReasonPhrase ?? "";
+            throw new AgentException(
+                $"{request.Method} {request.RequestUri?.OriginalString}: {(int)response.StatusCode} {reason}", response.StatusCode);
+        }
+    }
+
+    // The agent answers errors with a JSON text or {"message": ...}; anything else is shown as it is, within reason.
+    private static string? ErrorText(string body)
+    {
+        if (body.Length == 0)
+            return null;
+        try
+        {
+            using JsonDocument json = JsonDocument.Parse(body);
+            if (json.RootElement.ValueKind == JsonValueKind.String)
+                return json.RootElement.GetString();
+            if (json.RootElement.ValueKind == JsonValueKind.Object && json.RootElement.TryGetProperty("message", out JsonElement message))
+                return message.ToString();
+        }
+        catch (JsonException)
+        {
+            // Not JSON: shown below.
+        }
+
+        return body.Length > 200 ? body[..200] : body.TrimEnd();
+    }
+
+    private static async ValueTask<Stream> ConnectAsync(string path, CancellationToken cancellation)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellation).ConfigureAwait(false);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Text.Json.Serialization;
+
+namespace Axoneme.AgentApi;
+
+/// <summary>GET /service.</summary>
+public sealed record ServiceModel(ServiceSpec Spec, ServiceStatus? Status = null);
+
+public sealed record ServiceStatus(ServiceSpec? Realized = null);
+
+public sealed record ServiceSpec
+{
+    public long Id { get; init; }
+    public required FrontendAddress FrontendAddress { get; init; }
+    public IReadOnlyList<BackendAddress>? BackendAddresses { get; init; }
+    public ServiceFlags? Flags { get; init; }
+}
+
+/// <summary>Scope is <c>external</c> or <c>internal</c>.</summary>
+public sealed record FrontendAddress(string Ip, int Port, string Protocol, string? Scope = null);
+
+public sealed record BackendAddress
+{
+    public required string Ip { get; init; }
+    public int Port { get; init; }
+    public string? Protocol { get; init; }
+
+    [JsonPropertyName("nodeName")]
+    public string? NodeName { get; init; }
+
+    public string? Zone { get; init; }
+
+    /// <summary>active, terminating, quarantined, maintenance.</summary>
+    public string? State { get; init; }
+
+    public bool Preferred { get; init; }
+    public int? Weight { get; init; }
+}
+
+public sealed record ServiceFlags
+{
+    /// <summary>ClusterIP, NodePort, LoadBalancer, ExternalIPs, HostPort, LocalRedirect.</summary>
+    public required string Type { get; init; }
+
+    public string? Name { get; init; }
+    public string? Namespace { get; init; }
+    public string? Cluster { get; init; }
+
+    [JsonPropertyName("trafficPolicy")]
+    public string? TrafficPolicy { get; init; }
+
+    [JsonPropertyName("extTrafficPolicy")]
+    public string? ExtTrafficPolicy { get; init; }
+
+    [JsonPropertyName("intTrafficPolicy")]
+    public string? IntTrafficPolicy { get; init; }
+
+    [JsonPropertyName("natPolicy")]
+    public string? NatPolicy { get; init; }
+
+    [JsonPropertyName("healthCheckNodePort")]
+    public int? HealthCheckNodePort { get; init; }
+}
