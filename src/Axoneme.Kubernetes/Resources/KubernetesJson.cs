@@ -71,21 +71,21 @@ public sealed class MicroTimeConverter : JsonConverter<DateTimeOffset>
         => writer.WriteStringValue(value.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'"));
 }
 
-internal sealed class ManagedFieldsConverter : JsonConverter<JsonElement>
+internal sealed class ManagedFieldsConverter : JsonConverter<JsonElement?>
 {
-    public override JsonElement Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
+    public override JsonElement? Read(ref Utf8JsonReader reader, Type typeToConvert, JsonSerializerOptions options)
     {
         if (!ReferenceEquals(options, KubernetesJson.Lean.Options))
             return JsonElement.ParseValue(ref reader);
         reader.Skip();
-        return default;
+        return null;
     }
 
-    public override void Write(Utf8JsonWriter writer, JsonElement value, JsonSerializerOptions options)
+    public override void Write(Utf8JsonWriter writer, JsonElement? value, JsonSerializerOptions options)
     {
-        if (value.ValueKind == JsonValueKind.Undefined)
-            writer.WriteNullValue();
+        if (value is { } fields)
+            fields.WriteTo(writer);
         else
-            value.WriteTo(writer);
+            writer.WriteNullValue();
     }
 }
