@@ -9,6 +9,10 @@ public static partial class Libc
     public const int CLONE_NEWNET = 0x40000000;
     public const int O_RDONLY = 0;
     public const int O_CLOEXEC = 0x80000;
+    public const ulong MS_BIND = 0x1000;
+    public const ulong MS_REC = 0x4000;
+    public const ulong MS_SHARED = 0x100000;
+    public const int MNT_DETACH = 2;
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Open(string path, int flags);

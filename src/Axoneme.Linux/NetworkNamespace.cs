@@ -40,18 +40,81 @@ public sealed class NetworkNamespace : IDisposable
     public static NetworkNamespace Adopt(int descriptor, string path)
         => new(new SafeFileHandle(descriptor, ownsHandle: true), path);
 
-    /// <summary>Runs <paramref name="work"/> inside the namespace and waits for it; sockets opened there stay there.</summary>
+    /// <summary>
+    /// Runs <paramref name="work"/> inside the namespace and waits for it; sockets opened there stay there. The work must not
+    /// start threads or queue to the thread pool: a thread is born in the namespace of the one that starts it.
+    /// </summary>
     public T Run<T>(Func<T> work)
     {
         ArgumentNullException.ThrowIfNull(work);
+        return OnOwnThread(() =>
+        {
+            if (Libc.SetNs(Descriptor, Libc.CLONE_NEWNET) != 0)
+                throw SystemCallException.FromLastError($"enter network namespace {Path}");
+            return work();
+        });
+    }
+
+    /// <inheritdoc cref="Run{T}"/>
+    public void Run(Action work) => Run(() =>
+    {
+        work();
+        return 0;
+    });
+
+    /// <summary>
+    /// Creates a namespace and keeps it alive by a mount on <c>directory/name</c>, as <c>ip netns add</c> does in /run/netns, so
+    /// that other tools find it there. The loopback device is down.
+    /// </summary>
+    /// <exception cref="SystemCallException">No permission, or the mount was refused.</exception>
+    /// <exception cref="IOException">The name is taken.</exception>
+    public static NetworkNamespace Create(string directory, string name)
+    {
+        Directory.CreateDirectory(directory);
+        MakeShared(directory);
+        string path = System.IO.Path.Combine(directory, name);
+        new FileStream(path, FileMode.CreateNew).Dispose();
+        try
+        {
+            OnOwnThread(() =>
+            {
+                if (Libc.Unshare(Libc.CLONE_NEWNET) != 0)
+                    throw SystemCallException.FromLastError($"create network namespace {path}");
+                if (Libc.Mount("/proc/thread-self/ns/net", path, "none", Libc.MS_BIND, null) != 0)
+                    throw SystemCallException.FromLastError($"mount network namespace on {path}");
+                return 0;
+            });
+            return Open(path);
+        }
+        catch
+        {
+            File.Delete(path);
+            throw;
+        }
+    }
+
+    /// <summary>Removes the mount and its file; the namespace ends with its last process. Returns whether it was there.</summary>
+    public static bool Delete(string directory, string name)
+    {
+        string path = System.IO.Path.Combine(directory, name);
+        if (!File.Exists(path))
+            return false;
+        // EINVAL: the file is no mount point, which an interrupted creation leaves behind.
+        if (Libc.Unmount(path, Libc.MNT_DETACH) != 0
+            && System.Runtime.InteropServices.Marshal.GetLastPInvokeError() != Errno.EINVAL)
+            throw SystemCallException.FromLastError($"unmount network namespace {path}");
+        File.Delete(path);
+        return true;
+    }
+
+    private static T OnOwnThread<T>(Func<T> work)
+    {
         T result = default!;
         Exception? failure = null;
         var thread = new Thread(() =>
         {
             try
             {
-                if (Libc.SetNs(Descriptor, Libc.CLONE_NEWNET) != 0)
-                    throw SystemCallException.FromLastError($"enter network namespace {Path}");
                 result = work();
             }
             catch (Exception e)
@@ -70,12 +133,15 @@ public sealed class NetworkNamespace : IDisposable
         return result;
     }
 
-    /// <inheritdoc cref="Run{T}"/>
-    public void Run(Action work) => Run(() =>
+    // Without this a mount namespace that was copied earlier would keep the namespace busy after its deletion.
+    private static void MakeShared(string directory)
     {
-        work();
-        return 0;
-    });
+        if (Libc.Mount("", directory, "none", Libc.MS_SHARED | Libc.MS_REC, null) == 0)
+            return;
+        if (Libc.Mount(directory, directory, "none", Libc.MS_BIND | Libc.MS_REC, null) != 0
+            || Libc.Mount("", directory, "none", Libc.MS_SHARED | Libc.MS_REC, null) != 0)
+            throw SystemCallException.FromLastError($"make {directory} a shared mount");
+    }
 
     public void Dispose() => _handle.Dispose();
 }
