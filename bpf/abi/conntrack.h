@@ -51,21 +51,21 @@ enum ct_flags {
 
 /* Service scope uses lifetime, flags, rev_nat and backend only. */
 struct ct_entry {
-	__u32 lifetime_s; /* dead after this second of CLOCK_MONOTONIC */
-	__u16 flags;	  /* enum ct_flags */
-	__u16 rev_nat;	  /* service that the initiator addressed, key of the reverse NAT map; 0 none */
-	__u32 source_identity;		/* of the initiator */
-	__u32 egress_revision;		/* policy revision under which the initiator's side allowed it */
-	__u32 ingress_revision;		/* likewise of the other end, both 0 where the end is not local */
-	__u32 forward_report_s;		/* when a trace event was sent last, for each direction */
+	__u32 lifetime_s;	/* dead after this second of CLOCK_MONOTONIC */
+	__u32 flags;		/* enum ct_flags; a whole word, because CPUs set bits atomically */
+	__u32 source_identity;	/* of the initiator */
+	__u32 egress_revision;	/* policy revision under which the initiator's side allowed it */
+	__u32 ingress_revision; /* likewise of the other end; both 0 where that end is not local */
+	__u32 forward_report_s; /* when a trace event was sent last, for each direction */
 	__u32 reply_report_s;
-	__u8 forward_tcp_flags;		/* TCP flags that trace events have shown, for each direction */
+	__u8 forward_tcp_flags; /* TCP flags that trace events have shown, for each direction */
 	__u8 reply_tcp_flags;
-	__be16 proxy_port;		/* reserved for redirects to the proxy; 0 none */
+	__u16 rev_nat;		/* service that the initiator addressed, key of reverse NAT; 0 none */
 	/* Here ends the half cache line that an established packet needs. */
-	__u32 backend;			/* service scope: chosen backend */
-	__u32 created_s;
-	__u64 forward_packets;		/* counted when conntrack_accounting is on */
+	__u32 backend;		/* service scope: chosen backend */
+	__be16 proxy_port;	/* reserved for redirects to the proxy; 0 none */
+	__u16 reserved;
+	__u64 forward_packets;	/* counted when conntrack_accounting is on */
 	__u64 forward_bytes;
 	__u64 reply_packets;
 	__u64 reply_bytes;
