@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers;
-using System.Net.NetworkInformation;
 using System.Text.Json;
 using Axoneme.Cni;
 using Axoneme.Network;
@@ -9,7 +8,7 @@ namespace Axoneme.Agent.Cni;
 
 /// <summary>What an ADD reports: the two ends of the pair and the pod's addresses.</summary>
 internal sealed record CniResult(
-    string HostInterface, PhysicalAddress HostMac, PhysicalAddress PodMac, int Mtu, IReadOnlyList<IpAddress> Addresses, IReadOnlyList<IpAddress> Gateways);
+    string HostInterface, MacAddress HostMac, MacAddress PodMac, int Mtu, IReadOnlyList<IpAddress> Addresses, IReadOnlyList<IpAddress> Gateways);
 
 /// <summary>Writes results and errors in the form of the version that the configuration asks for (CNI specification 1.1, section 5).</summary>
 internal static class CniJson
@@ -56,11 +55,11 @@ internal static class CniJson
         json.WriteString("details", details);
     });
 
-    private static void WriteInterface(Utf8JsonWriter json, string name, PhysicalAddress mac, int mtu, string? sandbox, string version)
+    private static void WriteInterface(Utf8JsonWriter json, string name, MacAddress mac, int mtu, string? sandbox, string version)
     {
         json.WriteStartObject();
         json.WriteString("name", name);
-        json.WriteString("mac", string.Join(':', mac.GetAddressBytes().Select(b => b.ToString("x2"))));
+        json.WriteString("mac", mac.ToString());
         if (version == "1.1.0")
             json.WriteNumber("mtu", mtu);
         if (sandbox is not null)

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Agent.Cni;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+
+namespace Axoneme.Agent.Endpoints;
+
+internal enum EndpointState
+{
+    WaitingForIdentity,
+    Regenerating,
+    Ready,
+    Restoring,
+    Disconnecting,
+}
+
+/// <summary>A port of a pod that policies may refer to by name.</summary>
+internal readonly record struct NamedPort(string Name, ushort Port, L4Protocol Protocol);
+
+/// <summary>One pod interface of this node.</summary>
+internal sealed record Endpoint
+{
+    /// <summary>Node-local number, 1 to 65535; index of the policy maps.</summary>
+    public required ushort Id { get; init; }
+
+    public required CniAttachmentId Attachment { get; init; }
+
+    /// <summary>The runtime's path of the pod's network namespace.</summary>
+    public required string NetworkNamespace { get; init; }
+
+    public required ResourceName Pod { get; init; }
+
+    public string PodUid { get; init; } = "";
+
+    public required string HostInterface { get; init; }
+
+    public required MacAddress HostMac { get; init; }
+
+    public required MacAddress PodMac { get; init; }
+
+    public IpAddress? IPv4 { get; init; }
+
+    public IpAddress? IPv6 { get; init; }
+
+    /// <summary>The labels that the identity stands for.</summary>
+    public LabelSet Labels { get; init; } = LabelSet.Empty;
+
+    public SecurityIdentity Identity { get; init; } = SecurityIdentity.Init;
+
+    public ImmutableArray<NamedPort> NamedPorts { get; init; } = [];
+
+    public EndpointState State { get; init; }
+
+    public IEnumerable<IpAddress> Addresses
+    {
+        get
+        {
+            if (IPv4 is { } v4)
+                yield return v4;
+            if (IPv6 is { } v6)
+                yield return v6;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using Axoneme.Bench.Sites;
+
+namespace Axoneme.Bench;
+
+internal sealed record BenchOptions
+{
+    public const string Help = """
+        axoneme bench [NAME...] [--json FILE] [--pairs N] [--seconds S]
+
+        Measures this datapath side by side with the plain kernel and prints ratios. Without a name, everything:
+          noise      the reference against itself: what differences mean nothing on this machine
+          pods       pod to pod, on one node and across nodes, against routed veth pairs of the same shape
+          services   a ClusterIP against the pod behind it
+          programs   cost of the pod program for one packet, by test run
+
+          --json FILE   also write the rows to FILE
+          --pairs N     pairs of runs for each row (default 7)
+          --seconds S   length of one run (default 1)
+        """;
+
+    public List<string> Names { get; } = [];
+
+    public string? JsonFile { get; private set; }
+
+    public int Pairs { get; private set; } = 7;
+
+    public TimeSpan RunLength { get; private set; } = TimeSpan.FromSeconds(1);
+
+    public bool ShowHelp { get; private set; }
+
+    public static BenchOptions Parse(string[] args)
+    {
+        var options = new BenchOptions();
+        for (int i = 0; i < args.Length; i++)
+        {
+            switch (args[i])
+            {
+                case "-h" or "--help":
+                    options.ShowHelp = true;
+                    break;
+                case "--json":
+                    options.JsonFile = ValueOf(args, ref i);
+                    break;
+                case "--pairs":
+                    options.Pairs = int.TryParse(ValueOf(args, ref i), out int pairs) && pairs is > 0 and < 1000
+                        ? pairs
+                        : throw new BenchException("--pairs takes a number from 1 to 999");
+                    break;
+                case "--seconds":
+                    options.RunLength = double.TryParse(ValueOf(args, ref i), CultureInfo.InvariantCulture, out double seconds) && seconds is > 0 and < 600
+                        ? TimeSpan.FromSeconds(seconds)
+                        : throw new BenchException("--seconds takes a number between 0 and 600");
+                    break;
+                default:
+                    if (!Suites.All.Any(suite => suite.Name == args[i]))
+                        throw new BenchException($"'{args[i]}' is none of {string.Join(", ", Suites.All.Select(s => s.Name))}");
+                    options.Names.Add(args[i]);
+                    break;
+            }
+        }
+
+        return options;
+    }
+
+    private static string ValueOf(string[] args, ref int i)
+        => ++i < args.Length ? args[i] : throw new BenchException($"{args[i - 1]} needs a value");
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Globalization;
+using System.Net;
+using Axoneme.Bench;
+using Axoneme.Bench.Sites;
+using Axoneme.Bench.Workers;
+
+if (args is ["worker", "server"])
+    return TrafficServer.Run();
+if (args is ["worker", "client", string pattern, string address, string seconds])
+    return RunClient(pattern, address, seconds);
+
+try
+{
+    return BenchCommand.Run(args);
+}
+catch (BenchException e)
+{
+    Console.Error.WriteLine($"bench: {e.Message}");
+    return 1;
+}
+
+static int RunClient(string pattern, string address, string seconds)
+{
+    int port = pattern switch
+    {
+        "connect-close" => TrafficServer.OneShotPort,
+        "bulk" => TrafficServer.SinkPort,
+        _ => TrafficServer.EchoPort,
+    };
+    double result = TrafficClient.Run(
+        pattern, new IPEndPoint(IPAddress.Parse(address), port), TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
+    Console.WriteLine(result.ToString(CultureInfo.InvariantCulture));
+    return 0;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Axoneme.Bench.Workers;
+
+/// <summary>One measurement for a fixed time over one connection (or one connection after the other). Results are per second.</summary>
+internal static class TrafficClient
+{
+    private const int MessageBytes = 64;
+    private const int BulkWriteBytes = 1 << 17;
+
+    public static double Run(string pattern, IPEndPoint server, TimeSpan duration) => pattern switch
+    {
+        "ping-pong" => PingPong(server, duration),
+        "connect-close" => ConnectClose(server, duration),
+        "bulk" => Bulk(server, duration),
+        _ => throw new ArgumentException($"'{pattern}' is not one of ping-pong, connect-close, bulk", nameof(pattern)),
+    };
+
+    /// <summary>Round trips of 64 bytes.</summary>
+    private static double PingPong(IPEndPoint server, TimeSpan duration)
+    {
+        using Socket socket = Connect(server);
+        var buffer = new byte[MessageBytes];
+        long rounds = 0;
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < duration)
+        {
+            socket.Send(buffer);
+            for (int got = 0; got < MessageBytes;)
+            {
+                int count = socket.Receive(buffer, got, MessageBytes - got, SocketFlags.None);
+                if (count == 0)
+                    throw new IOException($"{server} closed the connection");
+                got += count;
+            }
+
+            rounds++;
+        }
+
+        return rounds / clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>Connections, each with one message either way.</summary>
+    private static double ConnectClose(IPEndPoint server, TimeSpan duration)
+    {
+        Span<byte> buffer = stackalloc byte[1];
+        long connections = 0;
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < duration)
+        {
+            using Socket socket = Connect(server);
+            socket.Send(buffer);
+            socket.Receive(buffer);
+            // Reset instead of TIME_WAIT: a minute of those would run out of ports.
+            socket.LingerState = new LingerOption(enable: true, seconds: 0);
+            connections++;
+        }
+
+        return connections / clock.Elapsed.TotalSeconds;
+    }
+
+    /// <summary>Gigabits of one stream.</summary>
+    private static double Bulk(IPEndPoint server, TimeSpan duration)
+    {
+        using Socket socket = Connect(server);
+        var buffer = new byte[BulkWriteBytes];
+        long bytes = 0;
+        var clock = Stopwatch.StartNew();
+        while (clock.Elapsed < duration)
+            bytes += socket.Send(buffer);
+        return bytes * 8 / 1e9 / clock.Elapsed.TotalSeconds;
+    }
+
+    private static Socket Connect(IPEndPoint server)
+    {
+        var socket = new Socket(server.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        socket.Connect(server);
+        return socket;
+    }
+}
