@@ -41,7 +41,7 @@ public sealed class BpfObjectImage
         _bytes = bytes;
         ElfObject file = ElfObject.Parse(bytes);
         Types = BtfTypes.FromObject(file);
-        Maps = MapDeclarations.Read(Types).ToDictionary(map => map.Name);
+        Maps = ReadMaps(name, Types);
         Programs = file.Symbols
             .Where(symbol => symbol.IsFunction && symbol.IsGlobal && symbol.Section < file.Sections.Count
                 && file.Sections[symbol.Section] is { IsCode: true, Name: not ".text" })
@@ -69,6 +69,9 @@ public sealed class BpfObjectImage
 
     /// <summary>The load-time constants, sorted by offset.</summary>
     public IReadOnlyList<BpfConstant> Constants { get; }
+
+    /// <summary>Bytes of the section that holds the constants.</summary>
+    public int ConstantsSize => _constants.Length;
 
     /// <exception cref="InvalidDataException">Not an object file with BTF.</exception>
     public static BpfObjectImage Parse(string name, ReadOnlySpan<byte> file)
@@ -114,6 +117,18 @@ public sealed class BpfObjectImage
         if (!same)
             throw new InvalidOperationException($"{typeof(T).Name} does not have the layout of the constants of object {Name}; run tools/AbiGen");
         _checkedConstants = typeof(T);
+    }
+
+    private static Dictionary<string, BpfMapSpec> ReadMaps(string name, BtfTypes types)
+    {
+        try
+        {
+            return MapDeclarations.Read(types).ToDictionary(map => map.Name);
+        }
+        catch (InvalidDataException e)
+        {
+            throw new InvalidDataException($"object {name}: {e.Message}", e);
+        }
     }
 
     private static BpfConstant[] ReadConstants(ElfObject file, ElfSection section, BtfTypes types)

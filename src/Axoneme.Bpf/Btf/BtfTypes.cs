@@ -80,6 +80,9 @@ public sealed class BtfTypes
             BtfKind.Pointer => 8,
             BtfKind.Array => checked(type.Count * SizeOf(type.TargetId)),
             BtfKind.Variable => SizeOf(type.TargetId),
+            // clang describes a struct that is reached only through an inner map's declaration by its name alone.
+            BtfKind.Forward => (Find(BtfKind.Struct, type.Name) ?? Find(BtfKind.Union, type.Name))?.Size
+                ?? throw new InvalidDataException($"BTF: {type.Name} is declared but not defined; an inner map needs key_size and value_size"),
             _ => type.Size,
         };
     }
