@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Network;
+
+namespace Axoneme.Policy;
+
+public enum LabelOperator : byte
+{
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+}
+
+/// <summary>One condition on a label. Source <c>any</c> looks at every source. Values are sorted.</summary>
+public sealed class LabelRequirement
+{
+    public LabelRequirement(string source, string key, LabelOperator comparison, params IEnumerable<string> values)
+    {
+        Source = source;
+        Key = key;
+        Operator = comparison;
+        Values = [.. values.Distinct().Order(StringComparer.Ordinal)];
+    }
+
+    public string Source { get; }
+
+    public string Key { get; }
+
+    public LabelOperator Operator { get; }
+
+    public ImmutableArray<string> Values { get; }
+
+    public static LabelRequirement Equal(string source, string key, string value) => new(source, key, LabelOperator.In, value);
+
+    public static LabelRequirement Exists(string source, string key) => new(source, key, LabelOperator.Exists);
+
+    /// <summary>NotIn also holds where the label is missing.</summary>
+    public bool Matches(LabelSet labels)
+    {
+        bool inverted = Operator is LabelOperator.NotIn or LabelOperator.DoesNotExist;
+        foreach (Label label in labels)
+        {
+            if (label.Key != Key || (Source != Label.Any && label.Source != Source))
+                continue;
+            if (Operator is LabelOperator.Exists or LabelOperator.DoesNotExist || Values.Contains(label.Value))
+                return !inverted;
+        }
+
+        return inverted;
+    }
+
+    public override string ToString() => Operator switch
+    {
+        LabelOperator.In when Values.Length == 1 => $"{Source}:{Key}={Values[0]}",
+        LabelOperator.In => $"{Source}:{Key} in ({string.Join(',', Values)})",
+        LabelOperator.NotIn => $"{Source}:{Key} notin ({string.Join(',', Values)})",
+        LabelOperator.Exists => $"{Source}:{Key}",
+        _ => $"!{Source}:{Key}",
+    };
+}
+
+/// <summary>Selects identities by what they are. Selectors with the same text are the same selector.</summary>
+public abstract class IdentitySelector : IEquatable<IdentitySelector>
+{
+    protected IdentitySelector(string text) => Text = text;
+
+    public string Text { get; }
+
+    public abstract bool Matches(PolicyIdentity identity);
+
+    /// <summary>Sets of labels of which an identity must have one for a match; null: the labels do not narrow the search.</summary>
+    internal virtual IReadOnlyList<(string Key, string Value)>? Hints => null;
+
+    public bool Equals(IdentitySelector? other) => other is not null && Text == other.Text;
+
+    public override bool Equals(object? obj) => Equals(obj as IdentitySelector);
+
+    public override int GetHashCode() => Text.GetHashCode(StringComparison.Ordinal);
+
+    public override string ToString() => Text;
+}
+
+/// <summary>All of the requirements hold. None at all selects every identity.</summary>
+public sealed class LabelsSelector : IdentitySelector
+{
+    public LabelsSelector(params IEnumerable<LabelRequirement> requirements)
+        : this([.. requirements.DistinctBy(r => r.ToString()).OrderBy(r => r.ToString(), StringComparer.Ordinal)])
+    {
+    }
+
+    private LabelsSelector(ImmutableArray<LabelRequirement> requirements)
+        : base($"{{{string.Join(" & ", requirements)}}}")
+    {
+        Requirements = requirements;
+        // The namespace alone is a poor hint: it is shared by most of the identities that a cluster's busiest namespace has.
+        LabelRequirement? best = requirements.FirstOrDefault(r => r.Operator == LabelOperator.In && r.Key != PodLabels.Namespace)
+            ?? requirements.FirstOrDefault(r => r.Operator == LabelOperator.In);
+        Hints = best is null ? null : [.. best.Values.Select(v => (best.Key, v))];
+    }
+
+    public ImmutableArray<LabelRequirement> Requirements { get; }
+
+    internal override IReadOnlyList<(string Key, string Value)>? Hints { get; }
+
+    public override bool Matches(PolicyIdentity identity)
+    {
+        foreach (LabelRequirement requirement in Requirements)
+        {
+            if (!requirement.Matches(identity.Labels))
+                return false;
+        }
+
+        return true;
+    }
+}
+
+/// <summary>A named class of peers: an identity that has one of the labels. No labels: nobody.</summary>
+public sealed class EntitySelector : IdentitySelector
+{
+    private readonly ImmutableArray<Label> _alternatives;
+
+    public EntitySelector(string name, params IEnumerable<Label> alternatives)
+        : this(name, [.. alternatives.Order()])
+    {
+    }
+
+    private EntitySelector(string name, ImmutableArray<Label> alternatives)
+        : base($"entity {name} ({string.Join(" | ", alternatives)})")
+    {
+        Name = name;
+        _alternatives = alternatives;
+        Hints = [.. alternatives.Select(l => (l.Key, l.Value))];
+    }
+
+    public string Name { get; }
+
+    internal override IReadOnlyList<(string Key, string Value)>? Hints { get; }
+
+    public override bool Matches(PolicyIdentity identity)
+    {
+        foreach (Label label in identity.Labels)
+        {
+            if (_alternatives.Contains(label))
+                return true;
+        }
+
+        return false;
+    }
+}
+
+/// <summary>
+/// Addresses outside the cluster inside one block and outside its exceptions. Pods and nodes are never selected, whatever their address:
+/// their identities have no address block. A block of length 0 also selects the world identity of its family.
+/// </summary>
+public sealed class CidrSelector : IdentitySelector
+{
+    public CidrSelector(IpPrefix prefix, params IEnumerable<IpPrefix> except)
+        : this(prefix, [.. except.Distinct().Order()])
+    {
+    }
+
+    private CidrSelector(IpPrefix prefix, ImmutableArray<IpPrefix> except)
+        : base(except.IsEmpty ? $"cidr {prefix}" : $"cidr {prefix} except {string.Join(' ', except)}")
+    {
+        Prefix = prefix;
+        Except = except;
+    }
+
+    public IpPrefix Prefix { get; }
+
+    public ImmutableArray<IpPrefix> Except { get; }
+
+    public override bool Matches(PolicyIdentity identity)
+    {
+        if (identity.Cidr is not { } cidr)
+            return Prefix.Length == 0 && identity.IsWorldOf(Prefix.IsV6);
+        if (!Prefix.Contains(cidr))
+            return false;
+        foreach (IpPrefix excluded in Except)
+        {
+            if (excluded.Contains(cidr))
+                return false;
+        }
+
+        return true;
+    }
+}

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using Axoneme.Network;
+
+namespace Axoneme.Policy;
+
+/// <summary>The next policy of an endpoint; endpoints of one identity share policy and delta instances.</summary>
+/// <param name="EndpointId">Of this node.</param>
+/// <param name="Policy">Complete.</param>
+/// <param name="Delta">Against what the last update gave for this endpoint (everything for a new one).</param>
+public sealed record EndpointPolicyChange(ushort EndpointId, EndpointPolicy Policy, PolicyDelta Delta);
+
+/// <summary>
+/// All that changed since the last commit. Write in this order and no packet meets a state that no policy asked for: upserts of the endpoints'
+/// deltas, <see cref="PrefixUpserts"/>, <see cref="PrefixDeletes"/>, deletes of the deltas.
+/// </summary>
+/// <param name="Revision">Of the engine; grows when something changed.</param>
+/// <param name="Endpoints">Ordered by endpoint.</param>
+/// <param name="PrefixUpserts">Address blocks that now have an identity of this node (ipcache).</param>
+/// <param name="PrefixDeletes">Address blocks that no policy mentions any more.</param>
+public sealed record PolicyUpdate(
+    ulong Revision,
+    ImmutableArray<EndpointPolicyChange> Endpoints,
+    ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> PrefixUpserts,
+    ImmutableArray<IpPrefix> PrefixDeletes);
+
+/// <summary>
+/// Turns rules, identities and endpoints into policy maps. Changes are recorded cheaply and take effect with <see cref="Commit"/>, which
+/// recomputes only what they touched. Not thread-safe: one owner calls it; what it returns is immutable.
+/// </summary>
+public sealed class PolicyEngine
+{
+    private readonly PolicyOptions _options;
+    private readonly SelectorCache _selectors;
+    private readonly CidrIdentities _cidrs = new();
+    private readonly Dictionary<PolicyObjectKey, (PolicyDocument Document, RuleState[] Rules)> _documents = [];
+    private readonly Dictionary<(SecurityIdentity Identity, NamedPorts Ports), SubjectState> _subjects = [];
+    private readonly Dictionary<SecurityIdentity, List<SubjectState>> _subjectsByIdentity = [];
+    private readonly Dictionary<ushort, SubjectState> _endpoints = [];
+    private readonly HashSet<SubjectState> _dirty = [];
+    private readonly HashSet<SecurityIdentity> _deleteWhenUnused = [];
+
+    // What the last update said about endpoints that moved to another subject since; null for those that are new.
+    private readonly SortedDictionary<ushort, EndpointPolicy?> _moved = [];
+    private readonly SortedDictionary<IpPrefix, SecurityIdentity?> _prefixChanges = [];
+    private readonly Dictionary<IpPrefix, SecurityIdentity> _published = [];
+
+    public PolicyEngine(PolicyOptions options)
+    {
+        _options = options;
+        _selectors = new SelectorCache(OnSelectionChanged);
+        foreach ((SecurityIdentity id, LabelSet labels) in ReservedIdentities.Labels(options.DualStack))
+            _selectors.Upsert(new PolicyIdentity(id, labels));
+    }
+
+    public PolicyOptions Options => _options;
+
+    public ulong Revision { get; private set; } = 1;
+
+    public IReadOnlyCollection<PolicyObjectKey> Policies => _documents.Keys;
+
+    /// <summary>Reserved, cluster-wide and local ones, each with its labels.</summary>
+    public IReadOnlyCollection<PolicyIdentity> Identities => _selectors.Identities;
+
+    /// <summary>Selectors in use, with the number of identities that each selects (for inspection).</summary>
+    public int SelectorCount => _selectors.SelectorCount;
+
+    public PolicyIdentity? FindIdentity(SecurityIdentity id) => _selectors.Find(id);
+
+    /// <summary>As of the last commit; null when the endpoint is unknown.</summary>
+    public EndpointPolicy? FindEndpoint(ushort endpointId) => _endpoints.GetValueOrDefault(endpointId)?.Policy;
+
+    public PolicyDocument? FindPolicy(PolicyObjectKey key) => _documents.TryGetValue(key, out var held) ? held.Document : null;
+
+    public void UpsertPolicy(PolicyDocument document)
+    {
+        ArgumentNullException.ThrowIfNull(document);
+        RuleState[] old = _documents.TryGetValue(document.Key, out var held) ? held.Rules : [];
+        // The new rules come first: blocks and selectors that both versions use are kept, not made anew.
+        foreach (IpPrefix prefix in document.Rules.SelectMany(r => r.Prefixes))
+            AcquirePrefix(prefix);
+        RuleState[] rules = [.. document.Rules.Select(r => new RuleState(r, _selectors))];
+        _documents[document.Key] = (document, rules);
+        foreach (RuleState rule in rules)
+        {
+            foreach (SubjectState subject in rule.Subject.Identities.SelectMany(SubjectsOf))
+                Change(subject).Add(rule, _selectors);
+        }
+
+        RemoveRules(old);
+    }
+
+    public void DeletePolicy(PolicyObjectKey key)
+    {
+        if (_documents.Remove(key, out var held))
+            RemoveRules(held.Rules);
+    }
+
+    /// <param name="id">Of the identity; reserved ones too (such as the own node's, whose labels depend on its roles).</param>
+    /// <param name="labels">Its labels.</param>
+    /// <param name="ports">Container ports of all known pods with it; egress rules that name ports need them.</param>
+    public void UpsertIdentity(SecurityIdentity id, LabelSet labels, NamedPorts? ports = null)
+    {
+        _deleteWhenUnused.Remove(id);
+        PolicyIdentity? old = _selectors.Find(id);
+        var identity = new PolicyIdentity(id, labels, ports ?? old?.Ports);
+        if (old is not null && old.Labels.Equals(labels) && old.Ports.Equals(identity.Ports))
+            return;
+        _selectors.Upsert(identity);
+        if (old?.Ports.Equals(identity.Ports) ?? identity.Ports.Ports.IsEmpty)
+            return;
+        MarkPeerPorts(id);
+    }
+
+    /// <summary>An identity that a local endpoint still has is kept until that endpoint goes: without labels no rule would hold it back.</summary>
+    public void DeleteIdentity(SecurityIdentity id)
+    {
+        if (_subjectsByIdentity.ContainsKey(id))
+        {
+            _deleteWhenUnused.Add(id);
+            return;
+        }
+
+        bool hadPorts = _selectors.Find(id) is { Ports.Ports.IsEmpty: false };
+        _selectors.Delete(id);
+        if (hadPorts)
+            MarkPeerPorts(id);
+    }
+
+    /// <summary>Adds the endpoint or gives it another identity or other container ports.</summary>
+    public void UpsertEndpoint(ushort endpointId, SecurityIdentity identity, LabelSet labels, NamedPorts? ports = null)
+    {
+        UpsertIdentity(identity, labels);
+        _endpoints.TryGetValue(endpointId, out SubjectState? old);
+        ports ??= NamedPorts.Empty;
+        if (old is not null && old.Identity == identity && old.Ports.Equals(ports))
+            return;
+        if (!_moved.ContainsKey(endpointId))
+            _moved[endpointId] = old?.Policy;
+        SubjectState subject = SubjectOf(identity, ports);
+        subject.Endpoints.Add(endpointId);
+        _endpoints[endpointId] = subject;
+        if (old is not null)
+            Leave(old, endpointId);
+    }
+
+    public void RemoveEndpoint(ushort endpointId)
+    {
+        if (!_endpoints.Remove(endpointId, out SubjectState? subject))
+            return;
+        _moved.Remove(endpointId);
+        Leave(subject, endpointId);
+    }
+
+    /// <summary>
+    /// Before the first policy: numbers that the kernel's ipcache holds for address blocks, so that they survive the restart. They stay in
+    /// force until <see cref="ReleaseRestoredPrefixes"/>. False for a number out of the scope or taken already.
+    /// </summary>
+    public bool RestorePrefix(IpPrefix prefix, SecurityIdentity id)
+    {
+        if (!_cidrs.Restore(prefix, id))
+            return false;
+        Announce(prefix, id);
+        return true;
+    }
+
+    /// <summary>After the first synchronisation: forgets the restored blocks that no policy mentions.</summary>
+    public void ReleaseRestoredPrefixes()
+    {
+        foreach (IpPrefix prefix in _cidrs.TakeRestored())
+            ReleasePrefix(prefix);
+    }
+
+    /// <summary>All blocks with identities of this node, as of now.</summary>
+    public IEnumerable<KeyValuePair<IpPrefix, SecurityIdentity>> Prefixes => _cidrs.All;
+
+    /// <summary>Recomputes what changed and says what is different for whom.</summary>
+    public PolicyUpdate Commit()
+    {
+        ulong revision = Revision + 1;
+        var changes = new SortedDictionary<ushort, EndpointPolicyChange>();
+        foreach (SubjectState subject in _dirty)
+        {
+            EndpointPolicy before = subject.Policy;
+            PolicyDelta delta = subject.Recompute(_options, _selectors, revision);
+            if (ReferenceEquals(before, subject.Policy))
+                continue;
+            foreach (ushort endpoint in subject.Endpoints)
+                changes[endpoint] = new EndpointPolicyChange(endpoint, subject.Policy, delta);
+        }
+
+        _dirty.Clear();
+        foreach ((ushort endpoint, EndpointPolicy? before) in _moved)
+        {
+            EndpointPolicy policy = _endpoints[endpoint].Policy;
+            changes[endpoint] = new EndpointPolicyChange(endpoint, policy, PolicyDelta.Between(before, policy));
+        }
+
+        _moved.Clear();
+        (ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> prefixes, ImmutableArray<IpPrefix> gone) = TakePrefixChanges();
+        if (changes.Count > 0 || !prefixes.IsEmpty || !gone.IsEmpty)
+            Revision = revision;
+        return new PolicyUpdate(Revision, [.. changes.Values], prefixes, gone);
+    }
+
+    private (ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> Upserts, ImmutableArray<IpPrefix> Deletes) TakePrefixChanges()
+    {
+        var upserts = ImmutableArray.CreateBuilder<KeyValuePair<IpPrefix, SecurityIdentity>>();
+        var deletes = ImmutableArray.CreateBuilder<IpPrefix>();
+        foreach ((IpPrefix prefix, SecurityIdentity? id) in _prefixChanges)
+        {
+            if (id is null && _published.Remove(prefix))
+            {
+                deletes.Add(prefix);
+            }
+            else if (id is { } current && (!_published.TryGetValue(prefix, out SecurityIdentity known) || known != current))
+            {
+                _published[prefix] = current;
+                upserts.Add(KeyValuePair.Create(prefix, current));
+            }
+        }
+
+        _prefixChanges.Clear();
+        return (upserts.ToImmutable(), deletes.ToImmutable());
+    }
+
+    private void OnSelectionChanged(Selection selection, PolicyIdentity identity, bool selected)
+    {
+        foreach (RuleState rule in selection.PeerOf)
+        {
+            foreach (SubjectState subject in rule.Subjects)
+                Change(subject).MarkDirty(identity.Id);
+        }
+
+        foreach (RuleState rule in selection.SubjectOf)
+        {
+            foreach (SubjectState subject in SubjectsOf(identity.Id))
+            {
+                if (selected)
+                    Change(subject).Add(rule, _selectors);
+                else
+                    Change(subject).Remove(rule, _selectors);
+            }
+        }
+    }
+
+    private void MarkPeerPorts(SecurityIdentity peer)
+    {
+        foreach (SubjectState subject in _subjects.Values)
+        {
+            if (subject.Rules.Any(r => r.NamesPeerPorts))
+                Change(subject).MarkDirty(peer);
+        }
+    }
+
+    private void RemoveRules(RuleState[] rules)
+    {
+        foreach (RuleState rule in rules)
+        {
+            foreach (SubjectState subject in rule.Subjects.ToArray())
+                Change(subject).Remove(rule, _selectors);
+            rule.Release(_selectors);
+            foreach (IpPrefix prefix in rule.Rule.Prefixes)
+                ReleasePrefix(prefix);
+        }
+    }
+
+    private void AcquirePrefix(IpPrefix prefix)
+    {
+        // Everything of a family is the world identity, which is there already.
+        if (prefix.Length > 0 && _cidrs.Acquire(prefix, out SecurityIdentity id))
+            Announce(prefix, id);
+    }
+
+    private void Announce(IpPrefix prefix, SecurityIdentity id)
+    {
+        _prefixChanges[prefix] = id;
+        _selectors.Upsert(new PolicyIdentity(id, CidrLabels.IdentityLabels(prefix, _options.DualStack)));
+    }
+
+    private void ReleasePrefix(IpPrefix prefix)
+    {
+        if (prefix.Length == 0 || !_cidrs.Release(prefix, out SecurityIdentity id))
+            return;
+        _prefixChanges[prefix] = null;
+        _selectors.Delete(id);
+    }
+
+    private SubjectState Change(SubjectState subject)
+    {
+        _dirty.Add(subject);
+        return subject;
+    }
+
+    private IEnumerable<SubjectState> SubjectsOf(SecurityIdentity identity)
+        => _subjectsByIdentity.TryGetValue(identity, out List<SubjectState>? subjects) ? subjects : [];
+
+    private SubjectState SubjectOf(SecurityIdentity identity, NamedPorts ports)
+    {
+        ref SubjectState? subject = ref CollectionsMarshal.GetValueRefOrAddDefault(_subjects, (identity, ports), out bool known);
+        if (known)
+            return subject!;
+        subject = new SubjectState(identity, ports);
+        (CollectionsMarshal.GetValueRefOrAddDefault(_subjectsByIdentity, identity, out _) ??= []).Add(subject);
+        Change(subject).MarkDefaults();
+        foreach (RuleState rule in _documents.Values.SelectMany(d => d.Rules))
+        {
+            if (rule.Subject.Identities.Contains(identity))
+                subject.Add(rule, _selectors);
+        }
+
+        return subject;
+    }
+
+    private void Leave(SubjectState subject, ushort endpointId)
+    {
+        subject.Endpoints.Remove(endpointId);
+        if (subject.Endpoints.Count > 0)
+            return;
+        _subjects.Remove((subject.Identity, subject.Ports));
+        _dirty.Remove(subject);
+        foreach (RuleState rule in subject.Rules)
+            rule.Subjects.Remove(subject);
+        List<SubjectState> siblings = _subjectsByIdentity[subject.Identity];
+        siblings.Remove(subject);
+        if (siblings.Count > 0)
+            return;
+        _subjectsByIdentity.Remove(subject.Identity);
+        if (_deleteWhenUnused.Remove(subject.Identity))
+            DeleteIdentity(subject.Identity);
+    }
+}

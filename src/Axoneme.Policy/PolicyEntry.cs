@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace Axoneme.Policy;
+
+/// <summary>What the map says for a key. <see cref="Origins"/> stays in user space, its cookie is in the map.</summary>
+/// <param name="Deny">Drop rather than pass.</param>
+/// <param name="Precedence">Larger wins between the entry of the identity and the one for anyone; see <see cref="PolicyPrecedence"/>.</param>
+/// <param name="ProxyPort">Host order; 0: no redirect.</param>
+/// <param name="Origins">The rules behind the entry.</param>
+public sealed record PolicyEntry(bool Deny, uint Precedence, ushort ProxyPort, RuleOrigins Origins);
+
+/// <summary>Order among rules: an earlier tier beats a later one; inside a tier the smaller order; at the same order deny beats allow.</summary>
+public enum PolicyTier : byte
+{
+    Admin = 100,
+    Normal = 200,
+    Baseline = 250,
+
+    /// <summary>Entries that no policy asked for: probes from the own node, directions without default deny.</summary>
+    Default = 255,
+}
+
+/// <summary>Precedence as the map stores it: the inverted tier and order in the upper 24 bits, the verdict in the lowest byte.</summary>
+public static class PolicyPrecedence
+{
+    private const uint DenyByte = 255;
+    private const uint AllowByte = 1;
+
+    public static uint Of(PolicyTier tier, ushort order, bool deny)
+    {
+        uint absolute = ((uint)tier << 16) | order;
+        return ((0xFF_FFFFu - absolute) << 8) | (deny ? DenyByte : AllowByte);
+    }
+}

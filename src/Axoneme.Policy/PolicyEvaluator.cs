@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Network;
+
+namespace Axoneme.Policy;
+
+/// <summary>Key and value that decided; both null when nothing matched, which is a drop.</summary>
+public readonly record struct PolicyVerdict(PolicyKey? Key, PolicyEntry? Entry)
+{
+    public bool Allowed => Entry is { Deny: false };
+}
+
+/// <summary>Evaluates map contents as the kernel does: one longest-prefix match for the identity, one for anyone, larger precedence wins.</summary>
+public static class PolicyEvaluator
+{
+    /// <param name="policy">Policy of the endpoint.</param>
+    /// <param name="direction">Seen from the endpoint.</param>
+    /// <param name="peer">Identity of the other side.</param>
+    /// <param name="protocol">Of the packet.</param>
+    /// <param name="port">Destination port, or the ICMP type.</param>
+    public static PolicyVerdict Evaluate(
+        EndpointPolicy policy, TrafficDirection direction, SecurityIdentity peer, L4Protocol protocol, ushort port)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        PolicyVerdict specific = Match(policy.Entries, new PolicyKey(direction, peer, protocol, port, 16));
+        PolicyVerdict anyone = Match(policy.Entries, new PolicyKey(direction, SecurityIdentity.Unknown, protocol, port, 16));
+        if (specific.Entry is null)
+            return anyone;
+        return anyone.Entry is not null && anyone.Entry.Precedence > specific.Entry.Precedence ? anyone : specific;
+    }
+
+    private static PolicyVerdict Match(ImmutableDictionary<PolicyKey, PolicyEntry> entries, PolicyKey packet)
+    {
+        for (int length = 24; length >= 8; length--)
+        {
+            if (entries.TryGetValue(packet.Cut(length), out PolicyEntry? entry))
+                return new PolicyVerdict(packet.Cut(length), entry);
+        }
+
+        return entries.TryGetValue(packet.Cut(0), out PolicyEntry? whole) ? new PolicyVerdict(packet.Cut(0), whole) : default;
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace Axoneme.Policy;
+
+/// <summary>Option <c>enable-policy</c>.</summary>
+public enum EnforcementMode
+{
+    /// <summary>A direction closes with the first rule that selects the endpoint.</summary>
+    Default,
+
+    /// <summary>Both directions are closed also without a rule.</summary>
+    Always,
+
+    /// <summary>No policy is enforced.</summary>
+    Never,
+}
+
+/// <summary>Validated settings of the policy engine and of the translation.</summary>
+public sealed record PolicyOptions
+{
+    public static readonly PolicyOptions Default = new();
+
+    public EnforcementMode Enforcement { get; init; } = EnforcementMode.Default;
+
+    public string ClusterName { get; init; } = "default";
+
+    /// <summary>Peer selectors without a cluster mean the own one (<c>policy-default-local-cluster</c>).</summary>
+    public bool DefaultLocalCluster { get; init; } = true;
+
+    /// <summary>Both families are on: outside addresses have an identity per family.</summary>
+    public bool DualStack { get; init; } = true;
+
+    /// <summary>The own node reaches its pods unless a rule denies it (<c>allow-localhost</c>).</summary>
+    public bool AllowLocalhost { get; init; } = true;
+
+    public bool EnableSctp { get; init; }
+
+    public bool EnableIcmpRules { get; init; } = true;
+
+    /// <summary>Off: enableDefaultDeny is ignored, every rule closes its direction.</summary>
+    public bool EnableNonDefaultDeny { get; init; } = true;
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using Axoneme.Network;
+
+namespace Axoneme.Policy;
+
+/// <summary>
+/// The policy of one (identity, container ports) pair, computed in slices: all entries about one peer identity in one direction. A packet's
+/// verdict is the larger of two slices (the peer's and anyone's), so slices never depend on each other, and a change of one identity
+/// recomputes one slice.
+/// </summary>
+internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
+{
+    private static readonly PolicyEntry DefaultAllow =
+        new(false, PolicyPrecedence.Of(PolicyTier.Default, 0, deny: false), 0, RuleOrigins.None);
+
+    private readonly Dictionary<(TrafficDirection, SecurityIdentity), PolicyKey[]> _slices = [];
+    private readonly HashSet<SecurityIdentity> _dirty = [];
+    private EndpointPolicy _policy = new(identity, 0, false, false, ImmutableDictionary<PolicyKey, PolicyEntry>.Empty);
+
+    public SecurityIdentity Identity { get; } = identity;
+
+    public NamedPorts Ports { get; } = ports;
+
+    public HashSet<RuleState> Rules { get; } = [];
+
+    public HashSet<ushort> Endpoints { get; } = [];
+
+    public EndpointPolicy Policy => _policy;
+
+    public void MarkDirty(SecurityIdentity peer) => _dirty.Add(peer);
+
+    public void Add(RuleState rule, SelectorCache selectors)
+    {
+        if (Rules.Add(rule))
+            MarkPeers(rule, selectors);
+        rule.Subjects.Add(this);
+    }
+
+    public void Remove(RuleState rule, SelectorCache selectors)
+    {
+        if (Rules.Remove(rule))
+            MarkPeers(rule, selectors);
+        rule.Subjects.Remove(this);
+    }
+
+    /// <summary>Marks what every subject has: anyone and the own node, whose entries depend on whether a direction is enforced.</summary>
+    public void MarkDefaults()
+    {
+        _dirty.Add(SecurityIdentity.Unknown);
+        _dirty.Add(SecurityIdentity.Host);
+    }
+
+    /// <summary>Recomputes the dirty slices. An empty delta means that the policy is as it was.</summary>
+    public PolicyDelta Recompute(PolicyOptions options, SelectorCache selectors, ulong revision)
+    {
+        var upserts = ImmutableArray.CreateBuilder<KeyValuePair<PolicyKey, PolicyEntry>>();
+        var deletes = ImmutableArray.CreateBuilder<PolicyKey>();
+        DirectionState ingress = StateOf(TrafficDirection.Ingress, options);
+        DirectionState egress = StateOf(TrafficDirection.Egress, options);
+        foreach (SecurityIdentity peer in _dirty)
+        {
+            RecomputeSlice(TrafficDirection.Ingress, ingress, peer);
+            RecomputeSlice(TrafficDirection.Egress, egress, peer);
+        }
+
+        _dirty.Clear();
+        var delta = new PolicyDelta(upserts.DrainToImmutable(), deletes.DrainToImmutable());
+        if (delta.IsEmpty && ingress.Enforced == _policy.IngressEnforced && egress.Enforced == _policy.EgressEnforced)
+            return PolicyDelta.Empty;
+        ImmutableDictionary<PolicyKey, PolicyEntry> entries = _policy.Entries.RemoveRange(delta.Deletes).SetItems(delta.Upserts);
+        _policy = new EndpointPolicy(Identity, revision, ingress.Enforced, egress.Enforced, entries);
+        return delta;
+
+        void RecomputeSlice(TrafficDirection direction, DirectionState state, SecurityIdentity peer)
+        {
+            Dictionary<PolicyKey, PolicyEntry> slice = Compute(direction, state, peer, selectors.Find(peer)?.Ports ?? NamedPorts.Empty);
+            foreach (PolicyKey key in _slices.GetValueOrDefault((direction, peer)) ?? [])
+            {
+                if (!slice.ContainsKey(key))
+                    deletes.Add(key);
+            }
+
+            foreach ((PolicyKey key, PolicyEntry entry) in slice)
+            {
+                if (!_policy.Entries.TryGetValue(key, out PolicyEntry? old) || old != entry)
+                    upserts.Add(KeyValuePair.Create(key, entry));
+            }
+
+            if (slice.Count == 0)
+                _slices.Remove((direction, peer));
+            else
+                _slices[(direction, peer)] = [.. slice.Keys];
+        }
+    }
+
+    private void MarkPeers(RuleState rule, SelectorCache selectors)
+    {
+        MarkDefaults();
+        foreach (Selection peer in rule.Peers ?? [])
+            _dirty.UnionWith(peer.Identities);
+        if (rule.Peers is null && rule.NamesPeerPorts)
+            _dirty.UnionWith(selectors.IdentitiesWithPorts.Select(i => i.Id));
+    }
+
+    private DirectionState StateOf(TrafficDirection direction, PolicyOptions options)
+    {
+        if (options.Enforcement == EnforcementMode.Never)
+            return new DirectionState(Enforced: false, DefaultDeny: false, AllowHost: false);
+        bool any = false;
+        bool deny = options.Enforcement == EnforcementMode.Always || Identity == SecurityIdentity.Init;
+        foreach (RuleState rule in Rules)
+        {
+            if (rule.Rule.Direction != direction)
+                continue;
+            any = true;
+            deny |= rule.Rule.DefaultDeny || !options.EnableNonDefaultDeny;
+        }
+
+        bool allowHost = deny && options.AllowLocalhost && direction == TrafficDirection.Ingress;
+        return new DirectionState(any || deny, deny, allowHost);
+    }
+
+    private Dictionary<PolicyKey, PolicyEntry> Compute(
+        TrafficDirection direction, DirectionState state, SecurityIdentity peer, NamedPorts peerPorts)
+    {
+        var slice = new Dictionary<PolicyKey, PolicyEntry>();
+        if ((!state.DefaultDeny && peer == SecurityIdentity.Unknown) || (state.AllowHost && peer == SecurityIdentity.Host))
+            slice.Add(new PolicyKey(direction, peer), DefaultAllow);
+        if (!state.Enforced)
+            return slice;
+        foreach (RuleState rule in Rules)
+        {
+            if (rule.Rule.Direction != direction)
+                continue;
+            foreach (L4Block block in rule.BlocksFor(peer, Ports, peerPorts))
+                Merge(slice, new PolicyKey(direction, peer, block.Protocol, block.Port, block.PrefixLength), rule.Entry);
+        }
+
+        RemoveCovered(slice);
+        return slice;
+    }
+
+    // Of two entries for one key the larger precedence counts; at the same precedence both are named as origins.
+    private static void Merge(Dictionary<PolicyKey, PolicyEntry> slice, PolicyKey key, PolicyEntry entry)
+    {
+        ref PolicyEntry? held = ref CollectionsMarshal.GetValueRefOrAddDefault(slice, key, out _);
+        if (held is null || held.Precedence < entry.Precedence)
+            held = entry;
+        else if (held.Precedence == entry.Precedence)
+            held = held with { Origins = held.Origins.Union(entry.Origins) };
+    }
+
+    /// <summary>
+    /// A trie answers with the longest prefix, so an entry must not hide a shorter one that beats it: those that lose against one that
+    /// covers them are left out. What remains grows in precedence with its length, hence longest match is largest precedence. Narrower
+    /// allows of equal precedence stay, since they name the rules that are closest to the packet.
+    /// </summary>
+    private static void RemoveCovered(Dictionary<PolicyKey, PolicyEntry> slice)
+    {
+        if (slice.Count < 2)
+            return;
+        uint lengths = 0;
+        foreach (PolicyKey key in slice.Keys)
+            lengths |= 1u << key.L4PrefixLength;
+        List<PolicyKey>? covered = null;
+        foreach ((PolicyKey key, PolicyEntry entry) in slice)
+        {
+            for (uint shorter = lengths & ((1u << key.L4PrefixLength) - 1); shorter != 0; shorter &= shorter - 1)
+            {
+                if (!slice.TryGetValue(key.Cut(BitOperations.TrailingZeroCount(shorter)), out PolicyEntry? wider)
+                    || wider.Precedence < entry.Precedence || (wider.Precedence == entry.Precedence && !wider.Deny))
+                    continue;
+                (covered ??= []).Add(key);
+                break;
+            }
+        }
+
+        foreach (PolicyKey key in covered ?? [])
+            slice.Remove(key);
+    }
+
+    private readonly record struct DirectionState(bool Enforced, bool DefaultDeny, bool AllowHost);
+}
