@@ -106,12 +106,15 @@ public sealed class GrpcChannel : IDisposable
             VersionPolicy = HttpVersionPolicy.RequestVersionExact,
             Content = new ReadOnlyMemoryContent(body.WrittenMemory),
         };
+        // The handler takes the name to verify from here, not from its own TLS options.
+        if (_options.Tls?.TargetHost is { Length: > 0 } name)
+            message.Headers.Host = name;
         message.Content.Headers.TryAddWithoutValidation("content-type", "application/grpc");
         message.Headers.TryAddWithoutValidation("te", "trailers");
         message.Headers.TryAddWithoutValidation("grpc-accept-encoding", "identity,gzip");
         message.Headers.TryAddWithoutValidation("user-agent", "grpc-axoneme");
-        foreach ((string name, string value) in _options.Metadata)
-            message.Headers.TryAddWithoutValidation(name, value);
+        foreach ((string header, string value) in _options.Metadata)
+            message.Headers.TryAddWithoutValidation(header, value);
         if (deadline is { } timeout)
             message.Headers.TryAddWithoutValidation("grpc-timeout", GrpcTimeout.Format(timeout));
         var cancel = new CallCancellation(deadline, cancellation);
