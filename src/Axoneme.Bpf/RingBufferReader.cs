@@ -60,16 +60,18 @@ public sealed unsafe class RingBufferReader : IDisposable
     /// Reads until cancelled, on the calling thread, which sleeps while all rings are empty. One thread at a time. An exception of the handler
     /// ends the run; the record counts as read.
     /// </summary>
-    public void Run(RingBufferHandler handler, CancellationToken cancellation)
+    /// <param name="maximumDelay">How long a record may lie that was submitted without a wake-up; null when programs always wake us.</param>
+    public void Run(RingBufferHandler handler, CancellationToken cancellation, TimeSpan? maximumDelay = null)
     {
         ArgumentNullException.ThrowIfNull(handler);
+        int timeoutMs = maximumDelay is { } delay ? (int)delay.TotalMilliseconds : -1;
         using CancellationTokenRegistration registration = cancellation.Register(Wake);
         while (!cancellation.IsCancellationRequested)
         {
             // What is there already raises no edge; programs may also submit without a wake-up.
             Drain(handler);
             if (!cancellation.IsCancellationRequested)
-                Wait(timeoutMs: -1);
+                Wait(timeoutMs);
         }
 
         ulong drained;
