@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef AXONEME_LIB_ADMIT_H
+#define AXONEME_LIB_ADMIT_H
+
+#include "lib/conntrack.h"
+#include "lib/icmp.h"
+#include "lib/lb.h"
+#include "lib/policy.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_CONNTRACK
+
+/* Judges an established connection again if the endpoint's policy moved since it last passed. The
+ * revision is read before the policy, so that a change in between is seen by the next packet. A
+ * connection that is cut keeps its entry: without it, the other end's packets would look like a new
+ * connection in the other direction.
+ */
+static __always_inline int admit_revised(struct __sk_buff *skb, const struct flow *flow,
+					 __u32 *passed, const __u32 direction)
+{
+	__u16 endpoint = direction == DIRECTION_EGRESS ? flow->egress_endpoint :
+							 flow->ingress_endpoint;
+	__u32 revision;
+	int result;
+
+	if (!endpoint)
+		return 0;
+	revision = policy_revision_of(endpoint);
+	if (likely(revision == *passed))
+		return 0;
+	result = policy_check(skb, flow, direction);
+	if (result < 0)
+		return result;
+	*passed = revision;
+	return 0;
+}
+
+static __always_inline int admit_established(struct __sk_buff *skb, struct flow *flow,
+					     struct ct_entry *entry, _Bool forward, __u32 now_s)
+{
+	int result;
+
+	flow->ct_state = forward ? CT_STATE_ESTABLISHED : CT_STATE_REPLY;
+	flow->rev_nat = entry->rev_nat;
+	if (!forward)
+		flow->flags |= FLOW_REPLY;
+	if (entry->flags & CT_HAIRPIN) {
+		flow->flags |= FLOW_HAIRPIN;
+	} else if (forward) {
+		result = admit_revised(skb, flow, &entry->egress_revision, DIRECTION_EGRESS);
+		if (result < 0)
+			return result;
+		result = admit_revised(skb, flow, &entry->ingress_revision, DIRECTION_INGRESS);
+		if (result < 0)
+			return result;
+	}
+	ct_update(entry, flow, skb->len, now_s);
+	return 0;
+}
+
+static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
+				     const union ct_key *key, _Bool low, __u32 now_s,
+				     const enum family family)
+{
+	struct ct_entry entry = {};
+	int result;
+
+	flow->ct_state = CT_STATE_NEW;
+	flow->flags |= FLOW_REPORT;
+	if (!(flow->flags & FLOW_HAIRPIN)) {
+		if (flow->egress_endpoint) {
+			entry.egress_revision = policy_revision_of(flow->egress_endpoint);
+			result = policy_check(skb, flow, DIRECTION_EGRESS);
+			if (result < 0)
+				return result;
+		}
+		if (flow->ingress_endpoint) {
+			entry.ingress_revision = policy_revision_of(flow->ingress_endpoint);
+			result = policy_check(skb, flow, DIRECTION_INGRESS);
+			if (result < 0)
+				return result;
+		}
+	}
+	ct_entry_begin(&entry, flow, low, skb->len, now_s);
+	return ct_create(key, &entry, family);
+}
+
+SEPARATE int admit_new4(struct __sk_buff *skb, struct flow *flow, const struct ct4_key *key,
+			_Bool low, __u32 now_s)
+{
+	if (!flow || !key)
+		return DROP(DROP_INVALID_PACKET);
+	return admit_new(skb, flow, (const union ct_key *)key, low, now_s, IPV4);
+}
+
+SEPARATE int admit_new6(struct __sk_buff *skb, struct flow *flow, const struct ct6_key *key,
+			_Bool low, __u32 now_s)
+{
+	if (!flow || !key)
+		return DROP(DROP_INVALID_PACKET);
+	return admit_new(skb, flow, (const union ct_key *)key, low, now_s, IPV6);
+}
+
+/* Decides whether a packet may go on: one lookup finds its connection in either direction; policy is
+ * asked for new ones only. Replies of service connections leave with the service's address.
+ */
+static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
+				      const enum family family)
+{
+	const __u32 now_s = clock_s();
+	union ct_key key = {};
+	_Bool low = ct_key_of(&key, &flow->packet, CT_SCOPE_FLOW, family);
+	struct ct_entry *entry = ct_find(&key, now_s, family);
+	int result;
+
+	if (likely(entry) && !ct_is_reopened(entry, &flow->packet)) {
+		_Bool forward = !!(entry->flags & CT_LOW_INITIATES) == low;
+
+		result = admit_established(skb, flow, entry, forward, now_s);
+	} else if (flow->packet.flags & PACKET_ICMP_ERROR &&
+		   icmp_is_related(skb, flow, now_s, family)) {
+		result = 0;
+	} else {
+		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s) :
+					  admit_new6(skb, flow, &key.ip6, low, now_s);
+	}
+	return result < 0 ? result : lb_reverse(skb, flow, family);
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef AXONEME_LIB_ICMP_H
+#define AXONEME_LIB_ICMP_H
+
+#include "lib/conntrack.h"
+#include "lib/nat.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_ICMP
+
+#define ICMP_HEADER_LEN ((int)sizeof(struct icmphdr))
+
+/* Reads the head of the packet that an ICMP error quotes: IP header without IPv6 extensions, and the
+ * eight bytes behind it that every error carries. Returns the offset of its L4 header, or -1.
+ */
+static __always_inline int icmp_parse_quoted(struct __sk_buff *skb, const struct packet *error,
+					     struct packet *quoted, const enum family family)
+{
+	int offset = error->l4_offset + ICMP_HEADER_LEN;
+	struct icmphdr l4; /* also read as ports */
+
+	if (family == IPV4) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) < 0 || ip.version != 4 ||
+		    ip.ihl < 5 || ip.frag_off & bpf_htons(0x1fff))
+			return -1;
+		quoted->source.word[0] = ip.saddr;
+		quoted->destination.word[0] = ip.daddr;
+		quoted->protocol = ip.protocol;
+		offset += ip.ihl * 4;
+	} else {
+		struct ipv6hdr ip;
+
+		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) < 0 || ip.version != 6)
+			return -1;
+		addr_load(&quoted->source, &ip.saddr, IPV6);
+		addr_load(&quoted->destination, &ip.daddr, IPV6);
+		quoted->protocol = ip.nexthdr;
+		offset += sizeof(ip);
+	}
+	if (bpf_skb_load_bytes(skb, offset, &l4, sizeof(l4)) < 0)
+		return -1;
+	if (protocol_has_ports(quoted->protocol)) {
+		const struct udphdr *ports = (const void *)&l4;
+
+		quoted->source_port = ports->source;
+		quoted->destination_port = ports->dest;
+	} else if (quoted->protocol == IPPROTO_ICMP) {
+		packet_parse_icmp4(quoted, &l4);
+	} else if (quoted->protocol == IPPROTO_ICMPV6) {
+		packet_parse_icmp6(quoted, (const void *)&l4);
+	}
+	return offset;
+}
+
+/* 1 if the error belongs to a connection that is tracked; the flow then says which way it goes. */
+static __always_inline int icmp_relate(struct __sk_buff *skb, struct flow *flow, __u32 now_s,
+				       const enum family family)
+{
+	struct packet quoted = {};
+	union ct_key key = {};
+	const struct ct_entry *entry;
+	_Bool low;
+
+	if (icmp_parse_quoted(skb, &flow->packet, &quoted, family) < 0)
+		return 0;
+	low = ct_key_of(&key, &quoted, CT_SCOPE_FLOW, family);
+	entry = ct_find(&key, now_s, family);
+	if (!entry)
+		return 0;
+	flow->ct_state = CT_STATE_RELATED;
+	flow->flags |= FLOW_REPORT;
+	/* The error goes back to the sender of what it quotes. */
+	if (!!(entry->flags & CT_LOW_INITIATES) == low) {
+		flow->flags |= FLOW_REPLY;
+		flow->rev_nat = entry->rev_nat;
+		if (entry->flags & CT_HAIRPIN)
+			flow->flags |= FLOW_HAIRPIN;
+	}
+	return 1;
+}
+
+SEPARATE int icmp_relate4(struct __sk_buff *skb, struct flow *flow, __u32 now_s)
+{
+	return flow ? icmp_relate(skb, flow, now_s, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int icmp_relate6(struct __sk_buff *skb, struct flow *flow, __u32 now_s)
+{
+	return flow ? icmp_relate(skb, flow, now_s, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
+static __always_inline int icmp_is_related(struct __sk_buff *skb, struct flow *flow, __u32 now_s,
+					   const enum family family)
+{
+	return family == IPV4 ? icmp_relate4(skb, flow, now_s) : icmp_relate6(skb, flow, now_s);
+}
+
+/* Replaces one field of the quoted packet and keeps the checksum of the ICMP message right. An IPv4
+ * header's own checksum changes along with its addresses, which leaves the message's sum as it was;
+ * the quoted L4 checksum stays, as no receiver looks at it.
+ */
+static __always_inline int icmp_write_quoted(struct __sk_buff *skb, const struct packet *error,
+					     int offset, const void *from, const void *to,
+					     const int size)
+{
+	const int checksum = error->l4_offset + __builtin_offsetof(struct icmphdr, checksum);
+
+	if (size == 2) {
+		if (bpf_l4_csum_replace(skb, checksum, *(const __u16 *)from, *(const __u16 *)to,
+					2) < 0)
+			return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
+	} else if (size == 16) {
+		__wsum diff = bpf_csum_diff((__be32 *)from, size, (__be32 *)to, size, 0);
+
+		if (bpf_l4_csum_replace(skb, checksum, 0, diff, 0) < 0)
+			return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
+	}
+	if (bpf_skb_store_bytes(skb, offset, to, size, 0) < 0)
+		return DROP(DROP_ERROR_WRITING_TO_PACKET);
+	return 0;
+}
+
+static __always_inline int icmp_write_quoted_addr(struct __sk_buff *skb,
+						  const struct packet *error,
+						  const struct addr *from, const struct addr *to,
+						  const enum family family)
+{
+	const int ip = error->l4_offset + ICMP_HEADER_LEN;
+
+	if (family == IPV4 &&
+	    bpf_l3_csum_replace(skb, ip + __builtin_offsetof(struct iphdr, check),
+				from->word[0], to->word[0], 4) < 0)
+		return DROP(DROP_ERROR_WHILE_CORRECTING_L3_CHECKSUM);
+	return icmp_write_quoted(skb, error,
+				 ip + (family == IPV4 ?
+					       __builtin_offsetof(struct iphdr, daddr) :
+					       __builtin_offsetof(struct ipv6hdr, daddr)),
+				 from, to, addr_size(family));
+}
+
+/* An error about a packet whose destination was translated from a service address: the client knows
+ * the service only. Where the backend itself sent the error, it too comes from the service.
+ */
+static __always_inline int icmp_reverse(struct __sk_buff *skb, struct packet *error,
+					const struct nat_change *service, const enum family family)
+{
+	struct packet quoted = {};
+	int l4 = icmp_parse_quoted(skb, error, &quoted, family);
+	int result;
+
+	if (l4 < 0)
+		return DROP(DROP_INVALID_PACKET);
+	result = icmp_write_quoted_addr(skb, error, &quoted.destination, &service->addr, family);
+	if (result < 0)
+		return result;
+	if (protocol_has_ports(quoted.protocol)) {
+		result = icmp_write_quoted(skb, error, l4 + 2, &quoted.destination_port,
+					   &service->port, 2);
+		if (result < 0)
+			return result;
+	}
+	if (addr_equal(&error->source, &quoted.destination, family))
+		return nat_apply(skb, error, service, family);
+	return 0;
+}
+
+SEPARATE int icmp_reverse4(struct __sk_buff *skb, struct packet *error, const struct nat_change *service)
+{
+	if (!(error && service))
+		return DROP(DROP_INVALID_PACKET);
+	return icmp_reverse(skb, error, service, IPV4);
+}
+
+SEPARATE int icmp_reverse6(struct __sk_buff *skb, struct packet *error, const struct nat_change *service)
+{
+	if (!(error && service))
+		return DROP(DROP_INVALID_PACKET);
+	return icmp_reverse(skb, error, service, IPV6);
+}
+
+#endif

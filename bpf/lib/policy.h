@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef AXONEME_LIB_POLICY_H
+#define AXONEME_LIB_POLICY_H
+
+#include "abi/policy.h"
+#include "lib/events.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_POLICY
+
+struct policy_map {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, LIMIT_POLICY_ENTRIES);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	/* Sizes, as clang leaves the types behind an inner map's pointers undefined in BTF. */
+	__uint(key_size, sizeof(struct policy_key));
+	__uint(value_size, sizeof(struct policy_entry));
+};
+
+/* By endpoint id, so that the program of a sender can ask for its receiver's policy. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, LIMIT_ENDPOINTS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__array(values, struct policy_map);
+} cilium_policy_maps SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, LIMIT_ENDPOINTS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct policy_state);
+} cilium_policy_state SEC(".maps");
+
+static __always_inline const struct policy_state *policy_state_of(__u16 endpoint_id)
+{
+	__u32 index = endpoint_id;
+
+	return bpf_map_lookup_elem(&cilium_policy_state, &index);
+}
+
+static __always_inline __u32 policy_revision_of(__u16 endpoint_id)
+{
+	const struct policy_state *state = policy_state_of(endpoint_id);
+
+	return state ? state->revision : 0;
+}
+
+/* ICMP is judged by type, which takes the place of the port. */
+static __always_inline __be16 policy_port_of(const struct packet *p)
+{
+	if (p->protocol == IPPROTO_ICMP || p->protocol == IPPROTO_ICMPV6)
+		return bpf_htons(p->icmp_type);
+	return p->destination_port;
+}
+
+static __always_inline enum policy_match policy_match_of(const struct policy_entry *entry,
+							 _Bool wildcard)
+{
+	if (entry->prefix_len == 0)
+		return wildcard ? POLICY_MATCH_ALL : POLICY_MATCH_L3;
+	if (entry->prefix_len <= POLICY_PREFIX_PROTOCOL - POLICY_PREFIX_STATIC)
+		return wildcard ? POLICY_MATCH_PROTOCOL : POLICY_MATCH_L3_PROTOCOL;
+	return wildcard ? POLICY_MATCH_L4 : POLICY_MATCH_L3_L4;
+}
+
+/* Whether the wildcard's entry decides although the identity has one: by precedence, then deny, then
+ * the longer port and protocol match; the identity wins a tie.
+ */
+static __always_inline _Bool policy_wildcard_wins(const struct policy_entry *exact,
+						  const struct policy_entry *wildcard)
+{
+	if (wildcard->precedence != exact->precedence)
+		return wildcard->precedence > exact->precedence;
+	if ((wildcard->flags ^ exact->flags) & POLICY_DENY)
+		return wildcard->flags & POLICY_DENY;
+	return wildcard->prefix_len > exact->prefix_len;
+}
+
+static __always_inline int policy_entry_verdict(const struct policy_entry *entry)
+{
+	if (!entry)
+		return DROP(DROP_POLICY_DENIED);
+	if (entry->flags & POLICY_DENY)
+		return DROP(DROP_POLICY_DENY);
+	/* Neither the proxy nor authentication can be had: what needs them must not pass unchecked. */
+	if (entry->proxy_port)
+		return DROP(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
+	if (entry->auth_type)
+		return DROP(DROP_AUTH_REQUIRED);
+	return 0;
+}
+
+/* Fills in policy_match and policy_cookie of the detail, whose policy_direction, policy_protocol and
+ * policy_port say what to look for.
+ */
+static __always_inline int policy_lookup(void *map, __u32 identity, struct event_detail *detail)
+{
+	struct policy_key key = {
+		.prefix_len = POLICY_PREFIX_FULL,
+		.identity = identity,
+		.direction = detail->policy_direction,
+		.protocol = detail->policy_protocol,
+		.port = detail->policy_port,
+	};
+	const struct policy_entry *entry = bpf_map_lookup_elem(map, &key);
+	const struct policy_entry *wildcard;
+	_Bool is_wildcard = 0;
+
+	key.identity = 0;
+	wildcard = bpf_map_lookup_elem(map, &key);
+	if (wildcard && (!entry || policy_wildcard_wins(entry, wildcard))) {
+		entry = wildcard;
+		is_wildcard = 1;
+	}
+	if (entry) {
+		detail->policy_match = policy_match_of(entry, is_wildcard);
+		detail->policy_cookie = entry->cookie;
+	}
+	return policy_entry_verdict(entry);
+}
+
+static __always_inline int policy_decide(struct __sk_buff *skb, const struct flow *flow,
+					 const enum traffic_direction direction)
+{
+	const _Bool egress = direction == DIRECTION_EGRESS;
+	__u32 id = egress ? flow->egress_endpoint : flow->ingress_endpoint;
+	__u32 identity = egress ? flow->destination_identity : flow->source_identity;
+	const struct policy_state *state = policy_state_of(id);
+	struct event_detail detail = {
+		.type = EVENT_POLICY_VERDICT,
+		.ifindex = skb->ifindex,
+		.endpoint_id = id,
+		.policy_direction = direction,
+		.policy_protocol = flow->packet.protocol,
+		.policy_port = policy_port_of(&flow->packet),
+	};
+	void *map;
+	int result;
+
+	if (!state || !state->revision)
+		return DROP(DROP_EP_NOT_READY);
+	if (!(state->flags & (egress ? POLICY_EGRESS_ENFORCED : POLICY_INGRESS_ENFORCED)))
+		return 0;
+	map = bpf_map_lookup_elem(&cilium_policy_maps, &id);
+	if (!map)
+		return DROP(DROP_EP_NOT_READY);
+	result = policy_lookup(map, identity, &detail);
+	if (result < 0) {
+		detail.reason = DROP_REASON(result);
+		detail.policy_action = VERDICT_DENIED;
+		if (state->flags & POLICY_AUDIT) {
+			detail.policy_action = VERDICT_AUDITED;
+			result = 0;
+		}
+	}
+	if (policy_verdict_events &&
+	    (flow->ct_state == CT_STATE_NEW || detail.policy_action == VERDICT_DENIED))
+		event_send(skb, flow, &detail);
+	return result;
+}
+
+SEPARATE int policy_check_egress(struct __sk_buff *skb, const struct flow *flow)
+{
+	return flow ? policy_decide(skb, flow, DIRECTION_EGRESS) : DROP(DROP_POLICY_DENIED);
+}
+
+SEPARATE int policy_check_ingress(struct __sk_buff *skb, const struct flow *flow)
+{
+	return flow ? policy_decide(skb, flow, DIRECTION_INGRESS) : DROP(DROP_POLICY_DENIED);
+}
+
+/* Asks one endpoint about the flow. Verdict events are for new connections, and for established ones
+ * that are cut.
+ */
+static __always_inline int policy_check(struct __sk_buff *skb, const struct flow *flow,
+					const enum traffic_direction direction)
+{
+	return direction == DIRECTION_EGRESS ? policy_check_egress(skb, flow) :
+					       policy_check_ingress(skb, flow);
+}
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The programs of the node's own devices: from_netdev and to_netdev at the ingress and egress hooks of
+ * uplinks, from_host at the egress hook of cilium_host, where the routes to pods lead.
+ */
+#include "config/node.h"
+#include "lib/admit.h"
+#include "lib/deliver.h"
+#include "lib/endpoint.h"
+#include "lib/forward.h"
+#include "lib/ipcache.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_HOST
+
+static __always_inline int netdev_receive(struct __sk_buff *skb, struct flow *flow,
+					  const enum family family)
+{
+	struct packet *p = &flow->packet;
+	const struct endpoint_info *to;
+	int result = packet_parse_ip(skb, p, family);
+
+	/* What is not for our pods is the host's: also its malformed packets. */
+	if (result < 0)
+		return TC_ACT_OK;
+	to = endpoint_find(&p->destination, family);
+	if (!to || to->flags & ENDPOINT_HOST)
+		return TC_ACT_OK;
+	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
+	return deliver(skb, flow, to, TRACE_FROM_NETWORK, family);
+}
+
+SEC("tc")
+int from_netdev(struct __sk_buff *skb)
+{
+	struct flow flow = {};
+	int result = TC_ACT_OK;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		result = netdev_receive(skb, &flow, IPV4);
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		flow.flags = FLOW_IPV6;
+		result = netdev_receive(skb, &flow, IPV6);
+	}
+	return forward_verdict(skb, &flow, result, METRIC_INGRESS);
+}
+
+/* Nothing is decided here; packets of pods were counted and traced by the program that sent them. */
+static __always_inline void netdev_observe(struct __sk_buff *skb, struct flow *flow,
+					   const enum family family)
+{
+	const struct packet *p = &flow->packet;
+
+	if (packet_parse_ip(skb, &flow->packet, family) < 0)
+		return;
+	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
+	flow->destination_identity =
+		ipcache_identity(ipcache_find(&p->destination, family), family);
+	event_trace(skb, flow, TRACE_TO_NETWORK, 0, skb->ifindex);
+}
+
+SEC("tc")
+int to_netdev(struct __sk_buff *skb)
+{
+	struct flow flow = {};
+
+	if (trace_aggregation >= TRACE_CONNECTIONS)
+		return TC_ACT_OK;
+	if ((skb->mark & MARK_KIND_MASK) == MARK_TRACED)
+		return TC_ACT_OK;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		netdev_observe(skb, &flow, IPV4);
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		flow.flags = FLOW_IPV6;
+		netdev_observe(skb, &flow, IPV6);
+	}
+	return TC_ACT_OK;
+}
+
+/* To a pod of this node: through the egress hook of its device, whose program asks the policy. Peer
+ * redirects work from ingress hooks only.
+ */
+static __always_inline int host_to_endpoint(struct __sk_buff *skb, const struct flow *flow,
+					    const struct endpoint_info *to,
+					    const enum family family)
+{
+	int result = forward_hop(skb, &flow->packet, to, family);
+
+	return result < 0 ? result : (int)bpf_redirect(to->ifindex, 0);
+}
+
+static __always_inline int host_send(struct __sk_buff *skb, struct flow *flow,
+				     const enum family family)
+{
+	struct packet *p = &flow->packet;
+	const struct endpoint_info *to;
+	const struct ipcache_info *info;
+	int result = packet_parse_ip(skb, p, family);
+
+	if (result < 0)
+		return result;
+	to = endpoint_find(&p->destination, family);
+	if (to && !(to->flags & ENDPOINT_HOST))
+		return host_to_endpoint(skb, flow, to, family);
+	info = ipcache_find(&p->destination, family);
+	if (!info || !(info->flags & IPCACHE_REMOTE) || !tunnel_ifindex ||
+	    info->flags & IPCACHE_SKIP_TUNNEL)
+		return TC_ACT_OK;
+	flow->destination_identity = info->identity;
+	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
+	/* Another node's "host" is that node itself. */
+	return forward_to_tunnel(skb, flow, info,
+				 flow->source_identity == IDENTITY_HOST ? IDENTITY_REMOTE_NODE :
+									  flow->source_identity,
+				 family);
+}
+
+SEC("tc")
+int from_host(struct __sk_buff *skb)
+{
+	struct flow flow = {};
+	int result = TC_ACT_OK;
+
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		result = host_send(skb, &flow, IPV4);
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		flow.flags = FLOW_IPV6;
+		result = host_send(skb, &flow, IPV6);
+	}
+	return result < 0 ? packet_drop(skb, &flow, result, METRIC_EGRESS) : result;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The program of the tunnel device: from_overlay at its ingress hook. What leaves by the tunnel was
+ * decided before it got here, so there is no counterpart at the egress hook.
+ */
+#include "config/node.h"
+#include "lib/admit.h"
+#include "lib/deliver.h"
+#include "lib/endpoint.h"
+#include "lib/forward.h"
+#include "lib/ipcache.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_OVERLAY
+
+/* The identity that the other node gave. Its own "host" is a remote node to us; where it knows none,
+ * our table has the word.
+ */
+static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *flow,
+					    const enum family family)
+{
+	struct bpf_tunnel_key key = {};
+
+	/* The outer family differs from the inner one at will; the flag only selects a member. */
+	if (bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0) < 0 &&
+	    bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6) < 0)
+		return DROP(DROP_ERROR_RETRIEVING_TUNNEL_KEY);
+	flow->source_identity = key.tunnel_id;
+	if (flow->source_identity == IDENTITY_HOST)
+		flow->source_identity = IDENTITY_REMOTE_NODE;
+	else if (flow->source_identity == IDENTITY_UNKNOWN)
+		flow->source_identity =
+			ipcache_identity(ipcache_find(&flow->packet.source, family), family);
+	return 0;
+}
+
+static __always_inline int overlay_receive(struct __sk_buff *skb, struct flow *flow,
+					   const enum family family)
+{
+	const struct endpoint_info *to;
+	int result = packet_parse_ip(skb, &flow->packet, family);
+
+	if (result < 0)
+		return result;
+	result = overlay_identity(skb, flow, family);
+	if (result < 0)
+		return result;
+	/* The inner frame still has the addresses of the sending pod's device pair. */
+	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
+	to = endpoint_find(&flow->packet.destination, family);
+	if (!to || to->flags & ENDPOINT_HOST)
+		return forward_to_stack(skb, flow, TRACE_TO_STACK);
+	return deliver(skb, flow, to, TRACE_FROM_OVERLAY, family);
+}
+
+SEC("tc")
+int from_overlay(struct __sk_buff *skb)
+{
+	struct flow flow = {};
+	int result;
+
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		result = overlay_receive(skb, &flow, IPV4);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		flow.flags = FLOW_IPV6;
+		result = overlay_receive(skb, &flow, IPV6);
+		break;
+	default:
+		result = DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
+	}
+	return forward_verdict(skb, &flow, result, METRIC_INGRESS);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The programs of a pod's device, loaded once for each endpoint: from_pod at its ingress hook sees
+ * what the pod sends, to_pod at its egress hook what the host stack sends to the pod. Packets from
+ * other pods and nodes do not pass to_pod: the program that received them delivered them.
+ */
+#include "config/endpoint.h"
+#include "config/node.h"
+#include "lib/admit.h"
+#include "lib/endpoint.h"
+#include "lib/forward.h"
+#include "lib/ipcache.h"
+#include "lib/lb.h"
+#include "lib/neighbour.h"
+#include "lib/policy.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_POD
+
+static __always_inline _Bool pod_owns(const struct addr *addr, const enum family family)
+{
+	struct addr own;
+
+	addr_load_config(&own, family == IPV4 ? (const volatile void *)&endpoint_ip4 :
+						(const volatile void *)&endpoint_ip6, family);
+	return addr_equal(addr, &own, family);
+}
+
+/* The address that the hairpin of services puts in place of the pod's own. */
+static __always_inline void pod_loopback(struct addr *loopback, const enum family family)
+{
+	addr_load_config(loopback, family == IPV4 ? (const volatile void *)&service_loopback4 :
+						    (const volatile void *)&service_loopback6,
+			 family);
+}
+
+/* Where the packet goes. An answer to the loopback address goes back to the pod it came from. */
+static __always_inline const struct endpoint_info *pod_receiver(const struct packet *p,
+								const enum family family)
+{
+	struct addr loopback;
+
+	if (per_packet_lb) {
+		pod_loopback(&loopback, family);
+		if (addr_equal(&p->destination, &loopback, family))
+			return endpoint_find(&p->source, family);
+	}
+	return endpoint_find(&p->destination, family);
+}
+
+static __always_inline int pod_translate(struct __sk_buff *skb, struct flow *flow,
+					 const enum family family)
+{
+	struct addr loopback;
+
+	if (!per_packet_lb)
+		return 0;
+	pod_loopback(&loopback, family);
+	return lb_translate(skb, flow, &loopback, family);
+}
+
+/* A pod that sends tunnel packets to nodes could claim any identity. */
+static __always_inline _Bool pod_forges_tunnel(const struct flow *flow)
+{
+	return flow->packet.protocol == IPPROTO_UDP &&
+	       flow->packet.destination_port == tunnel_port &&
+	       (flow->destination_identity == IDENTITY_HOST ||
+		flow->destination_identity == IDENTITY_REMOTE_NODE ||
+		flow->destination_identity == IDENTITY_KUBE_APISERVER);
+}
+
+/* Reads the packet and refuses what no pod may send. 1: nothing but the link is concerned, and the
+ * host stack takes it.
+ */
+static __always_inline int pod_parse(struct __sk_buff *skb, struct packet *p,
+				     const enum family family)
+{
+	_Bool own;
+	int result = packet_parse_ip(skb, p, family);
+
+	if (result < 0)
+		return result;
+	own = !verify_source_address || pod_owns(&p->source, family);
+	if (unlikely(!own) && (family == IPV4 || !neighbour_is_link_local_source(p)))
+		return DROP(DROP_INVALID_SOURCE_IP);
+	result = packet_parse_l4(skb, p, family);
+	if (result < 0)
+		return result;
+	if (family == IPV6 && neighbour_is_discovery(p)) {
+		result = neighbour_check(p);
+		return result < 0 ? result : 1;
+	}
+	return own ? 0 : DROP(DROP_INVALID_SOURCE_IP);
+}
+
+static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
+				    const enum family family)
+{
+	struct packet *p = &flow->packet;
+	const struct ipcache_info *info = 0;
+	const struct endpoint_info *to;
+	int result = pod_parse(skb, p, family);
+
+	if (result)
+		return result < 0 ? result : TC_ACT_OK;
+	event_trace_arrival(skb, flow, TRACE_FROM_ENDPOINT, endpoint_id);
+	result = pod_translate(skb, flow, family);
+	if (result < 0)
+		return result;
+	to = pod_receiver(p, family);
+	if (to) {
+		flow->destination_identity = to->identity;
+		if (!(to->flags & ENDPOINT_HOST))
+			flow->ingress_endpoint = to->id;
+	} else {
+		info = ipcache_find(&p->destination, family);
+		flow->destination_identity = ipcache_identity(info, family);
+	}
+	if (unlikely(pod_forges_tunnel(flow)))
+		return DROP(DROP_ENCAPSULATION_TRAFFIC_IS_PROHIBITED);
+	result = flow_admit(skb, flow, family);
+	if (result < 0)
+		return result;
+	if (!to)
+		return forward_to_remote(skb, flow, info, family);
+	if (to->flags & ENDPOINT_HOST)
+		return forward_to_stack(skb, flow, TRACE_TO_HOST);
+	return forward_to_endpoint(skb, flow, to, family);
+}
+
+SEC("tc")
+int from_pod(struct __sk_buff *skb)
+{
+	struct flow flow = {
+		.source_identity = endpoint_identity,
+		.egress_endpoint = endpoint_id,
+	};
+	int result;
+
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		result = pod_send(skb, &flow, IPV4);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		flow.flags = FLOW_IPV6;
+		result = pod_send(skb, &flow, IPV6);
+		break;
+	case bpf_htons(ETH_P_ARP):
+		return TC_ACT_OK;
+	default:
+		result = DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
+	}
+	return forward_verdict(skb, &flow, result, METRIC_EGRESS);
+}
+
+static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
+				       const enum family family)
+{
+	struct packet *p = &flow->packet;
+	int result;
+
+	result = packet_parse_ip(skb, p, family);
+	if (result < 0)
+		return result;
+	result = packet_parse_l4(skb, p, family);
+	if (result < 0)
+		return result;
+	if (family == IPV6 && neighbour_is_discovery(p))
+		return TC_ACT_OK;
+	flow->source_identity = (skb->mark & MARK_KIND_MASK) == MARK_HOST ?
+					IDENTITY_HOST :
+					ipcache_identity(ipcache_find(&p->source, family), family);
+	event_trace_arrival(skb, flow, TRACE_FROM_STACK, endpoint_id);
+	result = flow_admit(skb, flow, family);
+	if (result < 0)
+		return result;
+	forward_count(skb, METRIC_INGRESS);
+	event_trace(skb, flow, TRACE_TO_ENDPOINT, endpoint_id, skb->ifindex);
+	return TC_ACT_OK;
+}
+
+SEC("tc")
+int to_pod(struct __sk_buff *skb)
+{
+	struct flow flow = {
+		.destination_identity = endpoint_identity,
+		.ingress_endpoint = endpoint_id,
+	};
+	int result;
+
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		result = pod_receive(skb, &flow, IPV4);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		flow.flags = FLOW_IPV6;
+		result = pod_receive(skb, &flow, IPV6);
+		break;
+	case bpf_htons(ETH_P_ARP):
+		return TC_ACT_OK;
+	default:
+		result = DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
+	}
+	return result < 0 ? packet_drop(skb, &flow, result, METRIC_INGRESS) : result;
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
