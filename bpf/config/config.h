@@ -7,7 +7,7 @@
  * Being volatile keeps the compiler from doing so with the default.
  */
 #define CONFIG_VAR(type, name, doc, ...)                                                           \
-	__attribute__((section(".rodata.config"), btf_decl_tag("doc:" doc)))                      \
+	__attribute__((section(".rodata.config"), btf_decl_tag(doc)))                      \
 	const volatile type name = __VA_ARGS__
 
 #endif

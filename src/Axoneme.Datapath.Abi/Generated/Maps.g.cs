@@ -8,7 +8,75 @@ namespace Axoneme.Datapath.Abi;
 /// <summary>The maps that the programs declare, by their names.</summary>
 public static class Maps
 {
+    /// <summary>cilium_ct4_global: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Ct4Key, CtEntry> CiliumCt4Global { get; } = new(new BpfMapSpec("cilium_ct4_global", BpfMapType.LruHash, 16, 72, 524288) { PinByName = true });
+
+    /// <summary>cilium_ct6_global: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Ct6Key, CtEntry> CiliumCt6Global { get; } = new(new BpfMapSpec("cilium_ct6_global", BpfMapType.LruHash, 40, 72, 262144) { PinByName = true });
+
+    /// <summary>cilium_events: ArrayOfMaps of RingBuffer, pinned</summary>
+    public static BpfMapDescriptor<uint, uint> CiliumEvents { get; } = new(new BpfMapSpec("cilium_events", BpfMapType.ArrayOfMaps, 4, 4, 256) { PinByName = true, Inner = new BpfMapSpec("cilium_events.inner", BpfMapType.RingBuffer, 0, 0, 1048576) });
+
+    /// <summary>cilium_events_lost: PerCpuArray, pinned</summary>
+    public static BpfPerCpuMapDescriptor<uint, ulong> CiliumEventsLost { get; } = new(new BpfMapSpec("cilium_events_lost", BpfMapType.PerCpuArray, 4, 8, 1) { PinByName = true });
+
+    /// <summary>cilium_ipcache6_exact: Hash, pinned</summary>
+    public static BpfMapDescriptor<Ipcache6Key, IpcacheInfo> CiliumIpcache6Exact { get; } = new(new BpfMapSpec("cilium_ipcache6_exact", BpfMapType.Hash, 16, 24, 512000, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_ipcache6_v2: LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<Ipcache6Prefix, IpcacheInfo> CiliumIpcache6V2 { get; } = new(new BpfMapSpec("cilium_ipcache6_v2", BpfMapType.LpmTrie, 20, 24, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_ipcache_exact: Hash, pinned</summary>
+    public static BpfMapDescriptor<Ipcache4Key, IpcacheInfo> CiliumIpcacheExact { get; } = new(new BpfMapSpec("cilium_ipcache_exact", BpfMapType.Hash, 4, 24, 512000, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_ipcache_v2: LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<Ipcache4Prefix, IpcacheInfo> CiliumIpcacheV2 { get; } = new(new BpfMapSpec("cilium_ipcache_v2", BpfMapType.LpmTrie, 8, 24, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_ipv4_frag_datagrams: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Frag4Key, FragPorts> CiliumIpv4FragDatagrams { get; } = new(new BpfMapSpec("cilium_ipv4_frag_datagrams", BpfMapType.LruHash, 12, 4, 8192) { PinByName = true });
+
+    /// <summary>cilium_ipv6_frag_datagrams: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Frag6Key, FragPorts> CiliumIpv6FragDatagrams { get; } = new(new BpfMapSpec("cilium_ipv6_frag_datagrams", BpfMapType.LruHash, 40, 4, 8192) { PinByName = true });
+
+    /// <summary>cilium_lb4_backends_v3: Hash, pinned</summary>
+    public static BpfMapDescriptor<LbBackendKey, Lb4Backend> CiliumLb4BackendsV3 { get; } = new(new BpfMapSpec("cilium_lb4_backends_v3", BpfMapType.Hash, 4, 12, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb4_reverse_nat: Hash, pinned</summary>
+    public static BpfMapDescriptor<LbRevNatKey, Lb4RevNat> CiliumLb4ReverseNat { get; } = new(new BpfMapSpec("cilium_lb4_reverse_nat", BpfMapType.Hash, 2, 8, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb4_reverse_sk: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Lb4ReverseSkKey, Lb4ReverseSk> CiliumLb4ReverseSk { get; } = new(new BpfMapSpec("cilium_lb4_reverse_sk", BpfMapType.LruHash, 16, 8, 262144) { PinByName = true });
+
+    /// <summary>cilium_lb4_services_v2: Hash, pinned</summary>
+    public static BpfMapDescriptor<Lb4Key, LbService> CiliumLb4ServicesV2 { get; } = new(new BpfMapSpec("cilium_lb4_services_v2", BpfMapType.Hash, 12, 12, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb6_backends_v3: Hash, pinned</summary>
+    public static BpfMapDescriptor<LbBackendKey, Lb6Backend> CiliumLb6BackendsV3 { get; } = new(new BpfMapSpec("cilium_lb6_backends_v3", BpfMapType.Hash, 4, 24, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb6_reverse_nat: Hash, pinned</summary>
+    public static BpfMapDescriptor<LbRevNatKey, Lb6RevNat> CiliumLb6ReverseNat { get; } = new(new BpfMapSpec("cilium_lb6_reverse_nat", BpfMapType.Hash, 2, 20, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb6_reverse_sk: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Lb6ReverseSkKey, Lb6ReverseSk> CiliumLb6ReverseSk { get; } = new(new BpfMapSpec("cilium_lb6_reverse_sk", BpfMapType.LruHash, 32, 20, 262144) { PinByName = true });
+
+    /// <summary>cilium_lb6_services_v2: Hash, pinned</summary>
+    public static BpfMapDescriptor<Lb6Key, LbService> CiliumLb6ServicesV2 { get; } = new(new BpfMapSpec("cilium_lb6_services_v2", BpfMapType.Hash, 24, 12, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lxc: Hash, pinned</summary>
+    public static BpfMapDescriptor<Endpoint4Key, EndpointInfo> CiliumLxc { get; } = new(new BpfMapSpec("cilium_lxc", BpfMapType.Hash, 4, 24, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lxc6: Hash, pinned</summary>
+    public static BpfMapDescriptor<Endpoint6Key, EndpointInfo> CiliumLxc6 { get; } = new(new BpfMapSpec("cilium_lxc6", BpfMapType.Hash, 16, 24, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_metrics: PerCpuArray, pinned</summary>
+    public static BpfPerCpuMapDescriptor<uint, Metric> CiliumMetrics { get; } = new(new BpfMapSpec("cilium_metrics", BpfMapType.PerCpuArray, 4, 16, 1024) { PinByName = true });
+
+    /// <summary>cilium_policy_maps: ArrayOfMaps of LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<uint, uint> CiliumPolicyMaps { get; } = new(new BpfMapSpec("cilium_policy_maps", BpfMapType.ArrayOfMaps, 4, 4, 65536) { PinByName = true, Inner = new BpfMapSpec("cilium_policy_maps.inner", BpfMapType.LpmTrie, 12, 16, 16384, (BpfMapFlags)1) });
+
+    /// <summary>cilium_policy_state: Array, pinned</summary>
+    public static BpfMapDescriptor<uint, PolicyState> CiliumPolicyState { get; } = new(new BpfMapSpec("cilium_policy_state", BpfMapType.Array, 4, 8, 65536) { PinByName = true });
 
     /// <summary>Every declared map.</summary>
-    public static IReadOnlyList<BpfMapSpec> All { get; } = [];
+    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec];
 }
