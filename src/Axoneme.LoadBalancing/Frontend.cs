@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+
+namespace Axoneme.LoadBalancing;
+
+public enum FrontendType : byte
+{
+    ClusterIP,
+    NodePort,
+    LoadBalancer,
+    ExternalIPs,
+    HostPort,
+    LocalRedirect,
+}
+
+public enum TrafficPolicy : byte
+{
+    Cluster,
+    Local,
+}
+
+/// <summary>Numbers are those of the backend maps.</summary>
+public enum BackendState : byte
+{
+    Active = 0,
+
+    /// <summary>Keeps its connections; gets new ones only where nothing is active.</summary>
+    Terminating = 1,
+    Quarantined = 2,
+    Maintenance = 3,
+}
+
+/// <summary>One place that connections go to.</summary>
+/// <param name="Id">Of the address in the backend maps; the same in all services that share it.</param>
+/// <param name="Address">Where.</param>
+/// <param name="State">As the map has it.</param>
+/// <param name="NodeName">Empty when the slice does not say.</param>
+/// <param name="Zone">Empty when the slice does not say.</param>
+/// <param name="Weight">For weighted selection; 100 unless set.</param>
+public sealed record Backend(uint Id, L4Address Address, BackendState State, string NodeName, string Zone, ushort Weight = 100);
+
+/// <summary>An address that clients use, and where its connections go. Compared by value.</summary>
+public sealed record Frontend
+{
+    /// <summary>Key of reverse translation, 1..65535; stays with the address as long as a service has it.</summary>
+    public required ushort Id { get; init; }
+
+    public required L4Address Address { get; init; }
+
+    public required FrontendType Type { get; init; }
+
+    public required ResourceName Service { get; init; }
+
+    /// <summary>Empty for a single unnamed port.</summary>
+    public string PortName { get; init; } = "";
+
+    public TrafficPolicy InternalTrafficPolicy { get; init; }
+
+    public TrafficPolicy ExternalTrafficPolicy { get; init; }
+
+    /// <summary>Seconds that a client stays with its backend; null: no affinity.</summary>
+    public uint? AffinityTimeoutSeconds { get; init; }
+
+    /// <summary>Who may connect from outside; empty: everybody.</summary>
+    public ImmutableArray<IpPrefix> SourceRanges { get; init; } = [];
+
+    /// <summary>
+    /// In the order of the map: <see cref="UsableCount"/> that get new connections, then those that are only kept for theirs. Ordered by
+    /// state and address, and of this node only where the traffic policy says so.
+    /// </summary>
+    public ImmutableArray<Backend> Backends { get; init; } = [];
+
+    /// <summary>How many of <see cref="Backends"/> new connections may choose from.</summary>
+    public int UsableCount { get; init; }
+
+    public bool Equals(Frontend? other)
+        => other is not null && Id == other.Id && Address == other.Address && Type == other.Type && Service == other.Service
+            && PortName == other.PortName && InternalTrafficPolicy == other.InternalTrafficPolicy
+            && ExternalTrafficPolicy == other.ExternalTrafficPolicy && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds
+            && UsableCount == other.UsableCount && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
+            && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
+
+    public override int GetHashCode() => HashCode.Combine(Id, Address, Backends.Length);
+}
+
+/// <summary>What one event changed. Write backends first, then frontends; remove in the reverse order.</summary>
+/// <param name="Upserts">New and changed frontends, by address.</param>
+/// <param name="Deletes">Frontends that are gone, as they were.</param>
+/// <param name="FreedBackends">Backends that no frontend has any more, as they were.</param>
+public sealed record CatalogChange(ImmutableArray<Frontend> Upserts, ImmutableArray<Frontend> Deletes, ImmutableArray<Backend> FreedBackends)
+{
+    public bool IsEmpty => Upserts.IsEmpty && Deletes.IsEmpty && FreedBackends.IsEmpty;
+}
