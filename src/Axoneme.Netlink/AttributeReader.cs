@@ -41,6 +41,10 @@ internal ref struct AttributeReader(ReadOnlySpan<byte> bytes)
     /// <summary>Null for lengths that are neither IPv4 nor IPv6.</summary>
     public readonly IpAddress? AsAddress() => Value.Length is 4 or 16 ? IpAddress.FromBytes(Value) : null;
 
+    /// <summary>Null when the value is no address or the length does not fit it.</summary>
+    public readonly IpPrefix? AsPrefix(int length)
+        => AsAddress() is { } address && length <= address.BitCount ? new IpPrefix(address, length) : null;
+
     /// <summary>Null for devices without Ethernet addresses.</summary>
     public readonly MacAddress? AsMac() => Value.Length == MacAddress.ByteCount ? MacAddress.FromBytes(Value) : null;
 

@@ -108,7 +108,7 @@ public sealed record LinkSpec(string Name)
 
     public uint? Group { get; init; }
 
-    /// <summary>Brings the device up in the same request.</summary>
+    /// <summary>Brings the device up in the same request; not for the peer of a veth, which cannot open before it has its twin.</summary>
     public bool Up { get; init; }
 
     public bool NoArp { get; init; }

@@ -169,6 +169,8 @@ internal static class LinkMessages
     {
         switch (kind)
         {
+            case VethKind { Peer.Up: true }:
+                throw new ArgumentException("The peer of a veth comes up by a request of its own.", nameof(kind));
             case VethKind veth:
                 int peer = buffer.BeginNested(LinkAttribute.VETH_INFO_PEER);
                 buffer.AddRaw(Header(veth.Peer));

@@ -67,8 +67,7 @@ internal static class RouteMessages
 
     private static Route With(Route route, in RtMsg header, AttributeReader attribute) => attribute.Type switch
     {
-        RouteAttribute.RTA_DST when attribute.AsAddress() is { } address
-            => route with { Destination = new IpPrefix(address, header.DestinationLength) },
+        RouteAttribute.RTA_DST when attribute.AsPrefix(header.DestinationLength) is { } prefix => route with { Destination = prefix },
         RouteAttribute.RTA_TABLE => route with { Table = attribute.AsUInt32() },
         RouteAttribute.RTA_OIF => route with { Device = attribute.AsInt32() },
         RouteAttribute.RTA_GATEWAY => route with { Gateway = attribute.AsAddress() },

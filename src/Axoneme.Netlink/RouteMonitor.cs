@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Net.Sockets;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Threading.Channels;
 using Axoneme.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Axoneme.Netlink;
 
@@ -32,8 +32,8 @@ public sealed record NeighborEvent(Neighbor Neighbor, bool Removed) : RouteEvent
 public sealed record ResyncEvent() : RouteEvent(Removed: false);
 
 /// <summary>
-/// Listens to changes of one network namespace. It listens from its creation on, so that listing everything after that and then
-/// reading the events misses nothing.
+/// Listens to changes of one network namespace on a thread of its own. It listens from its creation on, so that listing everything
+/// after that and then reading the events misses nothing.
 /// </summary>
 public sealed class RouteMonitor : IDisposable
 {
@@ -42,20 +42,36 @@ public sealed class RouteMonitor : IDisposable
     // Each notification occupies about 1 KiB of kernel memory; a node with a thousand endpoints coming up at once stays below.
     private const int ReceiveBufferBytes = 4 * 1024 * 1024;
 
-    private readonly Socket _socket;
+    // When the reader is this far behind, events wait in the kernel's buffer and, when that is full, become one resync.
+    private const int QueuedEvents = 4096;
 
-    private RouteMonitor(Socket socket) => _socket = socket;
+    private readonly SafeFileHandle _handle;
+    private readonly Channel<RouteEvent> _events = Channel.CreateBounded<RouteEvent>(
+        new BoundedChannelOptions(QueuedEvents) { SingleReader = true, SingleWriter = true });
+
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Thread _thread;
+
+    private RouteMonitor(SafeFileHandle handle)
+    {
+        _handle = handle;
+        _thread = new Thread(Receive) { IsBackground = true, Name = "route-monitor" };
+        _thread.Start();
+    }
 
     public static RouteMonitor Open(RouteEventKinds kinds, NetworkNamespace? target = null)
     {
         int fd = target is null ? OpenHere() : target.Run(OpenHere);
-        var handle = new SafeSocketHandle(fd, ownsHandle: true);
+        var handle = new SafeFileHandle(fd, ownsHandle: true);
         try
         {
+            Bind(handle);
             foreach (int group in Groups(kinds))
                 Configure(handle, NativeMethods.SOL_NETLINK, NativeMethods.NETLINK_ADD_MEMBERSHIP, group);
             Configure(handle, NativeMethods.SOL_SOCKET, NativeMethods.SO_RCVBUFFORCE, ReceiveBufferBytes);
-            return new RouteMonitor(new Socket(handle));
+            // struct timeval: how soon the thread notices that it shall end.
+            Configure(handle, NativeMethods.SOL_SOCKET, NativeMethods.SO_RCVTIMEO, new UInt128(200_000, 0));
+            return new RouteMonitor(handle);
         }
         catch
         {
@@ -64,28 +80,51 @@ public sealed class RouteMonitor : IDisposable
         }
     }
 
-    public void Dispose() => _socket.Dispose();
+    public void Dispose()
+    {
+        _stop.Cancel();
+        _thread.Join();
+        _handle.Dispose();
+        _stop.Dispose();
+    }
 
     /// <summary>The events, for one reader; a <see cref="ResyncEvent"/> stands for those that were lost.</summary>
-    public async IAsyncEnumerable<RouteEvent> ReadAsync([EnumeratorCancellation] CancellationToken cancellation)
+    public IAsyncEnumerable<RouteEvent> ReadAsync(CancellationToken cancellation) => _events.Reader.ReadAllAsync(cancellation);
+
+    private void Receive()
     {
         byte[] datagram = new byte[DatagramBytes];
         List<RouteEvent> events = [];
-        while (true)
+        try
         {
-            events.Clear();
-            try
+            while (!_stop.IsCancellationRequested)
             {
-                int length = await _socket.ReceiveAsync(datagram.AsMemory(), SocketFlags.None, cancellation);
-                Parse(datagram.AsSpan(0, length), events);
-            }
-            catch (SocketException e) when (e.SocketErrorCode == SocketError.NoBufferSpaceAvailable)
-            {
-                events.Add(new ResyncEvent());
+                events.Clear();
+                int length = ReceiveDatagram(datagram);
+                if (length >= 0)
+                    Parse(datagram.AsSpan(0, length), events);
+                else if (length == -Errno.ENOBUFS)
+                    events.Add(new ResyncEvent());
+                else if (length is not (-Errno.EAGAIN or -Errno.EINTR))
+                    throw new SystemCallException("receive netlink events", -length);
+                foreach (RouteEvent change in events)
+                    _events.Writer.WriteAsync(change, _stop.Token).AsTask().GetAwaiter().GetResult();
             }
 
-            foreach (RouteEvent change in events)
-                yield return change;
+            _events.Writer.TryComplete();
+        }
+        catch (Exception e)
+        {
+            _events.Writer.TryComplete(e is OperationCanceledException ? null : e);
+        }
+    }
+
+    private unsafe int ReceiveDatagram(byte[] buffer)
+    {
+        fixed (byte* data = buffer)
+        {
+            nint length = NativeMethods.Receive(_handle, data, (nuint)buffer.Length, 0);
+            return length >= 0 ? (int)length : -Marshal.GetLastPInvokeError();
         }
     }
 
@@ -93,6 +132,8 @@ public sealed class RouteMonitor : IDisposable
     {
         while (NetlinkSocket.TryTake(ref datagram, out NlMsgHdr header, out ReadOnlySpan<byte> payload))
         {
+            if (payload.Length < MinimalLength(header.Type))
+                continue;
             RouteEvent? change = header.Type switch
             {
                 MessageType.RTM_NEWLINK or MessageType.RTM_DELLINK
@@ -109,6 +150,13 @@ public sealed class RouteMonitor : IDisposable
                 events.Add(change);
         }
     }
+
+    private static int MinimalLength(ushort type) => type switch
+    {
+        MessageType.RTM_NEWLINK or MessageType.RTM_DELLINK => IfInfoMsg.Size,
+        MessageType.RTM_NEWADDR or MessageType.RTM_DELADDR => IfAddrMsg.Size,
+        _ => RtMsg.Size,
+    };
 
     // Numbers of rtnetlink_groups.
     private static IEnumerable<int> Groups(RouteEventKinds kinds)
@@ -133,13 +181,25 @@ public sealed class RouteMonitor : IDisposable
     private static int OpenHere()
     {
         int fd = NativeMethods.Socket(
-            Family.Netlink, NativeMethods.SOCK_RAW | NativeMethods.SOCK_CLOEXEC | NativeMethods.SOCK_NONBLOCK, NativeMethods.NETLINK_ROUTE);
+            Family.Netlink, NativeMethods.SOCK_RAW | NativeMethods.SOCK_CLOEXEC, NativeMethods.NETLINK_ROUTE);
         return fd < 0 ? throw SystemCallException.FromLastError("open netlink monitor socket") : fd;
     }
 
-    private static unsafe void Configure(SafeSocketHandle handle, int level, int option, int value)
+    // The kernel takes a socket without a port for the sender of its own notifications (port 0), and spares it them.
+    private static unsafe void Bind(SafeFileHandle handle)
     {
-        if (NativeMethods.SetSocketOption(handle, level, option, &value, sizeof(int)) != 0)
+        const int AddressLength = 12;
+        byte* address = stackalloc byte[AddressLength];
+        new Span<byte>(address, AddressLength).Clear();
+        address[0] = Family.Netlink;
+        if (NativeMethods.Bind(handle, address, AddressLength) != 0)
+            throw SystemCallException.FromLastError("bind netlink monitor socket");
+    }
+
+    private static unsafe void Configure<T>(SafeFileHandle handle, int level, int option, T value)
+        where T : unmanaged
+    {
+        if (NativeMethods.SetSocketOption(handle, level, option, &value, (uint)sizeof(T)) != 0)
             throw SystemCallException.FromLastError($"set netlink monitor option {level}/{option}");
     }
 }

@@ -54,10 +54,8 @@ internal static class RuleMessages
                 RuleAttribute.FRA_FWMASK => rule with { MarkMask = attributes.AsUInt32() },
                 RuleAttribute.FRA_IIFNAME => rule with { InputDevice = attributes.AsString() },
                 RuleAttribute.FRA_OIFNAME => rule with { OutputDevice = attributes.AsString() },
-                RuleAttribute.FRA_SRC when attributes.AsAddress() is { } a
-                    => rule with { Source = new IpPrefix(a, header.SourceLength) },
-                RuleAttribute.FRA_DST when attributes.AsAddress() is { } a
-                    => rule with { Destination = new IpPrefix(a, header.DestinationLength) },
+                RuleAttribute.FRA_SRC => rule with { Source = attributes.AsPrefix(header.SourceLength) },
+                RuleAttribute.FRA_DST => rule with { Destination = attributes.AsPrefix(header.DestinationLength) },
                 _ => rule,
             };
         }

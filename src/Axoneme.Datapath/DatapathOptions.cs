@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Datapath.Abi;
+using Axoneme.Linux;
+using Axoneme.Network;
+
+namespace Axoneme.Datapath;
+
+/// <summary>How packets reach pods of other nodes.</summary>
+public enum RoutingMode
+{
+    /// <summary>The underlay network routes pod addresses (routing-mode=native).</summary>
+    Native,
+
+    /// <summary>Packets travel in VXLAN between nodes (routing-mode=tunnel, tunnel-protocol=vxlan).</summary>
+    Vxlan,
+}
+
+/// <summary>The validated settings of one node's datapath; the names of the upstream options stand with each.</summary>
+public sealed record DatapathOptions
+{
+    /// <summary>bpf-root: a bpffs, or an empty directory to mount one on.</summary>
+    public string BpfRoot { get; init; } = "/sys/fs/bpf";
+
+    /// <summary>cgroup-root: the cgroup v2 whose sockets get service translation.</summary>
+    public string CgroupRoot { get; init; } = "/run/cilium/cgroupv2";
+
+    /// <summary>devices: the uplinks; the first one carries direct routes.</summary>
+    public ImmutableArray<string> Devices { get; init; } = [];
+
+    public RoutingMode RoutingMode { get; init; } = RoutingMode.Vxlan;
+
+    /// <summary>tunnel-port: UDP.</summary>
+    public ushort TunnelPort { get; init; } = 8472;
+
+    /// <summary>enable-ipv4.</summary>
+    public bool EnableIPv4 { get; init; } = true;
+
+    /// <summary>enable-ipv6.</summary>
+    public bool EnableIPv6 { get; init; }
+
+    /// <summary>mtu: of the underlay in bytes; 0 takes that of the first uplink, or 1500.</summary>
+    public int Mtu { get; init; }
+
+    /// <summary>kube-proxy-replacement / bpf-lb-sock: translate service addresses when sockets connect.</summary>
+    public bool SocketLoadBalancing { get; init; } = true;
+
+    /// <summary>Translate service addresses packet by packet for traffic of pods (bpf-lb-sock-hostns-only, or no socket hooks).</summary>
+    public bool PacketLoadBalancing { get; init; } = true;
+
+    /// <summary>auto-direct-node-routes.</summary>
+    public bool AutoDirectNodeRoutes { get; init; }
+
+    /// <summary>monitor-aggregation.</summary>
+    public TraceAggregation MonitorAggregation { get; init; } = TraceAggregation.Connections;
+
+    /// <summary>The router's addresses, on cilium_host: the pods' gateway (CiliumInternalIP).</summary>
+    public IpAddress? RouterIPv4 { get; init; }
+
+    public IpAddress? RouterIPv6 { get; init; }
+
+    /// <summary>Sizes of maps by map name: bpf-ct-global-tcp-max, bpf-policy-map-max, bpf-lb-map-max, bpf-ipcache-max ...</summary>
+    public ImmutableDictionary<string, uint> MapSizes { get; init; } = ImmutableDictionary<string, uint>.Empty;
+
+    /// <summary>The node's own network namespace; null for the one that this process lives in.</summary>
+    public NetworkNamespace? HostNamespace { get; init; }
+
+    /// <summary>VXLAN over IPv4: outer Ethernet, IP, UDP and VXLAN headers.</summary>
+    public const int TunnelOverhead = 50;
+
+    public bool IsTunnel => RoutingMode == RoutingMode.Vxlan;
+}
+
+/// <summary>Where things are pinned under the bpffs root.</summary>
+public sealed record DatapathPaths(string BpfRoot)
+{
+    public const string HostDevice = "cilium_host";
+    public const string NetDevice = "cilium_net";
+    public const string TunnelDevice = "cilium_vxlan";
+
+    public string Maps => Path.Combine(BpfRoot, "tc", "globals");
+
+    public string Objects => Path.Combine(BpfRoot, "cilium");
+
+    public string SocketLinks => Path.Combine(Objects, "socketlb", "links", "cgroup");
+
+    public string Devices => Path.Combine(Objects, "devices");
+
+    public string Endpoints => Path.Combine(Objects, "endpoints");
+
+    public string Map(string name) => Path.Combine(Maps, name);
+
+    public string PolicyMap(ushort endpointId) => Map($"cilium_policy_v2_{endpointId:D5}");
+
+    // bpffs takes no dots in names, which VLAN devices have.
+    public string DeviceLinks(string device) => Path.Combine(Devices, device.Replace('.', '_'), "links");
+
+    public string EndpointFolder(ushort endpointId) => Path.Combine(Endpoints, endpointId.ToString());
+
+    public string EndpointLinks(ushort endpointId) => Path.Combine(EndpointFolder(endpointId), "links");
+}
+
+/// <summary>What bringing something up found and did, in words, for the log and the status page.</summary>
+public sealed class DatapathReport
+{
+    private readonly List<string> _created = [];
+    private readonly List<string> _adopted = [];
+    private readonly List<string> _repaired = [];
+
+    /// <summary>What was not there before.</summary>
+    public IReadOnlyList<string> Created => _created;
+
+    /// <summary>What an earlier run had left and is in use again.</summary>
+    public IReadOnlyList<string> Adopted => _adopted;
+
+    /// <summary>What was there but wrong, and how it was put right.</summary>
+    public IReadOnlyList<string> Repaired => _repaired;
+
+    internal void AddCreated(string what) => _created.Add(what);
+
+    internal void AddAdopted(string what) => _adopted.Add(what);
+
+    internal void AddRepaired(string what) => _repaired.Add(what);
+
+    public override string ToString() => $"created {Created.Count}, adopted {Adopted.Count}, repaired {Repaired.Count}";
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Datapath.Abi;
+using Axoneme.Network;
+
+namespace Axoneme.Datapath;
+
+/// <summary>Who has an address, and behind which node it is.</summary>
+/// <param name="Node">Null for addresses of this node and of the world.</param>
+public sealed record IpcacheEntry(IpPrefix Prefix, SecurityIdentity Identity, IpAddress? Node = null)
+{
+    /// <summary>Not to be encapsulated although another node has it.</summary>
+    public bool SkipTunnel { get; init; }
+}
+
+/// <summary>An address that lives on this node: of an endpoint or, with <see cref="IsHost"/>, of the node itself.</summary>
+public sealed record EndpointMapEntry(IpAddress Address)
+{
+    public ushort EndpointId { get; init; }
+
+    public SecurityIdentity Identity { get; init; }
+
+    /// <summary>Index of the host side of the pair.</summary>
+    public int Device { get; init; }
+
+    public MacAddress PodMac { get; init; }
+
+    public MacAddress HostMac { get; init; }
+
+    public bool IsHost { get; init; }
+}
+
+/// <summary>What one entry of a policy map is about. Port 0 with <see cref="PortBits"/> 0 is any port.</summary>
+/// <param name="Identity">Of the other side; 0 for anyone.</param>
+/// <param name="PortBits">Leading bits of the port that count: 16 one port, 0 any.</param>
+public readonly record struct PolicyMapKey(
+    TrafficDirection Direction, SecurityIdentity Identity, L4Protocol Protocol, ushort Port, byte PortBits);
+
+/// <summary>One entry of a policy map.</summary>
+public sealed record PolicyMapEntry(PolicyMapKey Key)
+{
+    public bool Deny { get; init; }
+
+    /// <summary>The larger one wins between the identity's entry and the wildcard's.</summary>
+    public uint Precedence { get; init; }
+
+    /// <summary>Reported in verdict events: which rules made the entry.</summary>
+    public uint Cookie { get; init; }
+
+    /// <summary>Local port of the proxy to redirect to; 0 none.</summary>
+    public ushort ProxyPort { get; init; }
+}
+
+/// <summary>The whole policy of one endpoint.</summary>
+/// <param name="Revision">Changes with every change of the policy; connections are judged again then. Not 0.</param>
+public sealed record EndpointPolicy(ushort EndpointId, uint Revision)
+{
+    public bool IngressEnforced { get; init; }
+
+    public bool EgressEnforced { get; init; }
+
+    public bool Audit { get; init; }
+
+    public ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Entries { get; init; } = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
+}
+
+/// <summary>Service address as the maps know it.</summary>
+public readonly record struct ServiceMapKey(L4Address Frontend, LbScope Scope = LbScope.External)
+{
+    public override string ToString() => Scope == LbScope.External ? Frontend.ToString() : $"{Frontend}/i";
+}
+
+/// <summary>A backend; its id in the maps is allocated by address and survives restarts.</summary>
+public sealed record BackendMapEntry(L4Address Address)
+{
+    public LbBackendState State { get; init; }
+
+    public byte Zone { get; init; }
+}
+
+/// <summary>A service address with its backends, in the order of their slots. Those that take no new connections come last.</summary>
+public sealed record ServiceMapEntry(ServiceMapKey Key)
+{
+    public ImmutableArray<BackendMapEntry> Backends { get; init; } = [];
+
+    public LbFlags Flags { get; init; }
+
+    public LbFlags2 Flags2 { get; init; }
+
+    /// <summary>Session affinity by client address in seconds; 0 none.</summary>
+    public uint AffinityTimeoutSeconds { get; init; }
+
+    public bool Equals(ServiceMapEntry? other)
+        => other is not null && Key == other.Key && Flags == other.Flags && Flags2 == other.Flags2
+            && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && Backends.SequenceEqual(other.Backends);
+
+    public override int GetHashCode() => HashCode.Combine(Key, Flags, Flags2, Backends.Length);
+}
+
+/// <summary>Pods of another node.</summary>
+/// <param name="Node">The node's address of the same family, in native routing; any in tunnel mode.</param>
+public sealed record NodeRoute(IpPrefix PodPrefix, IpAddress Node);
