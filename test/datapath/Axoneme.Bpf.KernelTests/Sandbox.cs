@@ -2,6 +2,9 @@
 using System.Diagnostics;
 using Axoneme.Linux;
 
+// Tests look at the descriptors of the whole process.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
 namespace Axoneme.Bpf.KernelTests;
 
 /// <summary>
