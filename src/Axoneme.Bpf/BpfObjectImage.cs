@@ -123,7 +123,7 @@ public sealed class BpfObjectImage
     {
         try
         {
-            return MapDeclarations.Read(types).ToDictionary(map => map.Name);
+            return MapDeclarations.Read(types).DistinctBy(map => map.Name).ToDictionary(map => map.Name);
         }
         catch (InvalidDataException e)
         {

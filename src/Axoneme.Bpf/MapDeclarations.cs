@@ -10,7 +10,7 @@ namespace Axoneme.Bpf;
 public static class MapDeclarations
 {
     public static IEnumerable<BpfMapSpec> Read(BtfTypes types)
-        => Variables(types).Select(variable => ReadMap(types, variable.Name, types.Resolve(variable.TargetId)));
+        => Variables(types).Select(variable => ReadMap(types, variable.Name, types.Resolve(variable.TargetId), isInner: false));
 
     /// <summary>The variables that declare maps, in the order of the source.</summary>
     public static IEnumerable<BtfType> Variables(BtfTypes types)
@@ -33,7 +33,7 @@ public static class MapDeclarations
         return null;
     }
 
-    private static BpfMapSpec ReadMap(BtfTypes types, string name, BtfType declaration)
+    private static BpfMapSpec ReadMap(BtfTypes types, string name, BtfType declaration, bool isInner)
     {
         var spec = new BpfMapSpec(name, BpfMapType.Unspecified, 0, 0, 0);
         foreach (BtfMember member in declaration.Members)
@@ -48,6 +48,7 @@ public static class MapDeclarations
                 "max_entries" => spec with { MaxEntries = Number(types, member) },
                 "map_flags" => spec with { Flags = (BpfMapFlags)Number(types, member) },
                 "pinning" => spec with { PinByName = Number(types, member) == 1 },
+                "values" when isInner => throw new InvalidDataException($"map {name}: the kernel nests maps only once"),
                 "values" => WithInner(types, spec, member),
                 "numa_node" or "map_extra" => spec,
                 _ => throw new InvalidDataException($"map {name}: unknown attribute {member.Name}"),
@@ -62,7 +63,7 @@ public static class MapDeclarations
         // An array of pointers: to a map declaration, or to functions in a program array.
         BtfType element = types.Resolve(types.Resolve(types.Resolve(member.TypeId).TargetId).TargetId);
         BpfMapSpec result = spec with { KeySize = spec.KeySize == 0 ? 4 : spec.KeySize, ValueSize = 4 };
-        return element.Kind == BtfKind.Struct ? result with { Inner = ReadMap(types, spec.Name + ".inner", element) } : result;
+        return element.Kind == BtfKind.Struct ? result with { Inner = ReadMap(types, spec.Name + ".inner", element, isInner: true) } : result;
     }
 
     private static uint Number(BtfTypes types, BtfMember member) => types.Resolve(types.Resolve(member.TypeId).TargetId).Count;

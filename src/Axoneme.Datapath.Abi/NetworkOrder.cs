@@ -3,7 +3,7 @@ using System.Buffers.Binary;
 
 namespace Axoneme.Datapath.Abi;
 
-/// <summary>The C type that a generated struct or enum mirrors, as it is spelled in <c>bpf/abi</c>.</summary>
+/// <summary>The C type, member or constant that a generated one mirrors, as it is spelled in <c>bpf/abi</c>.</summary>
 [AttributeUsage(AttributeTargets.Struct | AttributeTargets.Enum | AttributeTargets.Field)]
 public sealed class CTypeAttribute(string name) : Attribute
 {

@@ -52,8 +52,8 @@ public sealed class AbiModel
                 text.Line("[Flags]");
             text.Line($"[CType(\"enum {model.CName}\")]");
             text.Open($"public enum {name} : {model.Underlying}");
-            foreach ((string constant, long value) in model.Constants)
-                text.Line($"{constant} = {value},");
+            foreach ((string constant, string cName, long value) in model.Constants)
+                text.Line($"[CType(\"{cName}\")] {constant} = {value},");
             text.Close();
         }
 
@@ -134,7 +134,7 @@ public sealed class AbiModel
         IReadOnlyList<string> names = CSharpName.EnumConstants(type.Name, type.Enumerators.Select(constant => constant.Name).ToArray());
         bool wide = type.Size == 8;
         var model = new EnumModel(type.Name, type.IsSigned ? (wide ? "long" : "int") : (wide ? "ulong" : "uint"),
-            type.Enumerators.Select((constant, i) => (names[i], constant.Value)).ToArray());
+            type.Enumerators.Select((constant, i) => (names[i], constant.Name, constant.Value)).ToArray());
         if (_enums.TryGetValue(name, out EnumModel? known) && !known.SameAs(model))
             throw new InvalidDataException($"{where}: there are two different enums {type.Name}");
         _enums[name] = model;
@@ -187,7 +187,7 @@ public sealed class AbiModel
         }
     }
 
-    private sealed record EnumModel(string CName, string Underlying, IReadOnlyList<(string Name, long Value)> Constants)
+    private sealed record EnumModel(string CName, string Underlying, IReadOnlyList<(string Name, string CName, long Value)> Constants)
     {
         public bool SameAs(EnumModel other)
             => CName == other.CName && Underlying == other.Underlying && Constants.SequenceEqual(other.Constants);

@@ -8,6 +8,8 @@ namespace Axoneme.Bpf.Btf;
 public sealed class BtfTypes
 {
     private const ushort Magic = 0xeb9f;
+    // A compiler writes a handful; only crafted types refer to themselves.
+    private const int MaxDepth = 64;
     private readonly List<BtfType> _types = [new BtfType(0, BtfKind.Void, "void")];
 
     private BtfTypes()
@@ -45,7 +47,7 @@ public sealed class BtfTypes
             while (!types.AtEnd)
                 result._types.Add(result.ReadType(ref types, strings));
         }
-        catch (ArgumentOutOfRangeException e)
+        catch (Exception e) when (e is ArgumentOutOfRangeException or OverflowException)
         {
             throw new InvalidDataException("BTF: cut off", e);
         }
@@ -60,10 +62,9 @@ public sealed class BtfTypes
     public BtfType Resolve(uint id)
     {
         BtfType type = this[id];
-        // BTF from a compiler has no cycles of these; a crafted one would.
         for (int depth = 0; IsAlias(type.Kind); depth++)
         {
-            if (depth > 64)
+            if (depth > MaxDepth)
                 throw new InvalidDataException($"BTF: type {id} refers to itself");
             type = this[type.TargetId];
         }
@@ -72,14 +73,18 @@ public sealed class BtfTypes
     }
 
     /// <summary>Size in bytes of a value of this type.</summary>
-    public uint SizeOf(uint id)
+    public uint SizeOf(uint id) => SizeOf(id, depth: 0);
+
+    private uint SizeOf(uint id, int depth)
     {
+        if (depth > MaxDepth)
+            throw new InvalidDataException($"BTF: type {id} contains itself");
         BtfType type = Resolve(id);
         return type.Kind switch
         {
             BtfKind.Pointer => 8,
-            BtfKind.Array => checked(type.Count * SizeOf(type.TargetId)),
-            BtfKind.Variable => SizeOf(type.TargetId),
+            BtfKind.Array => Multiply(type.Count, SizeOf(type.TargetId, depth + 1)),
+            BtfKind.Variable => SizeOf(type.TargetId, depth + 1),
             // clang describes a struct that is reached only through an inner map's declaration by its name alone.
             BtfKind.Forward => (Find(BtfKind.Struct, type.Name) ?? Find(BtfKind.Union, type.Name))?.Size
                 ?? throw new InvalidDataException($"BTF: {type.Name} is declared but not defined; an inner map needs key_size and value_size"),
@@ -91,6 +96,9 @@ public sealed class BtfTypes
     public IEnumerable<string> TagsOf(uint id, int component = -1)
         => _types.Where(type => type.Kind == BtfKind.DeclarationTag && type.TargetId == id && type.Component == component)
             .Select(type => type.Name);
+
+    private static uint Multiply(uint count, uint size)
+        => (ulong)count * size <= int.MaxValue ? count * size : throw new InvalidDataException("BTF: an array is too large");
 
     private static bool IsAlias(BtfKind kind)
         => kind is BtfKind.Typedef or BtfKind.Const or BtfKind.Volatile or BtfKind.Restrict or BtfKind.TypeTag;

@@ -36,7 +36,7 @@ public sealed class ElfObject
         {
             return ParseSections(file);
         }
-        catch (ArgumentOutOfRangeException e)
+        catch (Exception e) when (e is ArgumentOutOfRangeException or OverflowException)
         {
             throw new InvalidDataException("ELF file: an offset points outside", e);
         }
@@ -61,7 +61,7 @@ public sealed class ElfObject
                 return default;
             ulong offset = BinaryPrimitives.ReadUInt64LittleEndian(header[24..]);
             ulong size = BinaryPrimitives.ReadUInt64LittleEndian(header[32..]);
-            if (offset + size > (ulong)file.Length)
+            if (offset > (ulong)file.Length || size > (ulong)file.Length - offset)
                 throw new InvalidDataException("ELF file: a section points outside");
             return file.Slice((int)offset, (int)size);
         }

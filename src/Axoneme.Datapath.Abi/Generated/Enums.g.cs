@@ -6,334 +6,334 @@ namespace Axoneme.Datapath.Abi;
 [CType("enum abi_limits")]
 public enum AbiLimits : uint
 {
-    Endpoints = 65536,
-    Ct4Entries = 524288,
-    Ct6Entries = 262144,
-    IpcacheExact = 512000,
-    IpcachePrefixes = 65536,
-    PolicyEntries = 16384,
-    LbServices = 65536,
-    LbBackends = 65536,
-    LbReverseNat = 65536,
-    LbReverseSk = 262144,
-    Fragments = 8192,
-    Cpus = 256,
-    EventRingBytes = 1048576,
-    EventPacketBytes = 128,
-    Metrics = 1024,
-    Ip6Extensions = 6,
+    [CType("LIMIT_ENDPOINTS")] Endpoints = 65536,
+    [CType("LIMIT_CT4_ENTRIES")] Ct4Entries = 524288,
+    [CType("LIMIT_CT6_ENTRIES")] Ct6Entries = 262144,
+    [CType("LIMIT_IPCACHE_EXACT")] IpcacheExact = 512000,
+    [CType("LIMIT_IPCACHE_PREFIXES")] IpcachePrefixes = 65536,
+    [CType("LIMIT_POLICY_ENTRIES")] PolicyEntries = 16384,
+    [CType("LIMIT_LB_SERVICES")] LbServices = 65536,
+    [CType("LIMIT_LB_BACKENDS")] LbBackends = 65536,
+    [CType("LIMIT_LB_REVERSE_NAT")] LbReverseNat = 65536,
+    [CType("LIMIT_LB_REVERSE_SK")] LbReverseSk = 262144,
+    [CType("LIMIT_FRAGMENTS")] Fragments = 8192,
+    [CType("LIMIT_CPUS")] Cpus = 256,
+    [CType("LIMIT_EVENT_RING_BYTES")] EventRingBytes = 1048576,
+    [CType("LIMIT_EVENT_PACKET_BYTES")] EventPacketBytes = 128,
+    [CType("LIMIT_METRICS")] Metrics = 1024,
+    [CType("LIMIT_IP6_EXTENSIONS")] Ip6Extensions = 6,
 }
 
 [Flags]
 [CType("enum ct_flags")]
 public enum CtFlags : uint
 {
-    LowInitiates = 1,
-    SeenNonSyn = 2,
-    Replied = 4,
-    ForwardClosing = 8,
-    ReplyClosing = 16,
-    Reset = 32,
-    Hairpin = 64,
-    FromHost = 128,
+    [CType("CT_LOW_INITIATES")] LowInitiates = 1,
+    [CType("CT_SEEN_NON_SYN")] SeenNonSyn = 2,
+    [CType("CT_REPLIED")] Replied = 4,
+    [CType("CT_FORWARD_CLOSING")] ForwardClosing = 8,
+    [CType("CT_REPLY_CLOSING")] ReplyClosing = 16,
+    [CType("CT_RESET")] Reset = 32,
+    [CType("CT_HAIRPIN")] Hairpin = 64,
+    [CType("CT_FROM_HOST")] FromHost = 128,
 }
 
 [CType("enum ct_scope")]
 public enum CtScope : uint
 {
-    Flow = 0,
-    Service = 1,
+    [CType("CT_SCOPE_FLOW")] Flow = 0,
+    [CType("CT_SCOPE_SERVICE")] Service = 1,
 }
 
 [CType("enum ct_state")]
 public enum CtState : uint
 {
-    Unknown = 0,
-    New = 1,
-    Established = 2,
-    Reply = 3,
-    Related = 4,
+    [CType("CT_STATE_UNKNOWN")] Unknown = 0,
+    [CType("CT_STATE_NEW")] New = 1,
+    [CType("CT_STATE_ESTABLISHED")] Established = 2,
+    [CType("CT_STATE_REPLY")] Reply = 3,
+    [CType("CT_STATE_RELATED")] Related = 4,
 }
 
 [CType("enum drop_reason")]
 public enum DropReason : uint
 {
-    Forwarded = 0,
-    Fragment = 9,
-    FragmentNotStored = 10,
-    MtuMessage = 15,
-    Min = 130,
-    InvalidSourceIp = 132,
-    PolicyDenied = 133,
-    InvalidPacket = 134,
-    CtTruncatedOrInvalidHeader = 135,
-    FragmentationNeeded = 136,
-    CtUnknownL4Protocol = 137,
-    UnsupportedL3Protocol = 139,
-    MissedTailCall = 140,
-    ErrorWritingToPacket = 141,
-    UnknownL4Protocol = 142,
-    UnknownIcmpv4Code = 143,
-    UnknownIcmpv4Type = 144,
-    UnknownIcmpv6Code = 145,
-    UnknownIcmpv6Type = 146,
-    ErrorRetrievingTunnelKey = 147,
-    UnknownL3TargetAddress = 150,
-    StaleOrUnroutableIp = 151,
-    ErrorWhileCorrectingL3Checksum = 153,
-    ErrorWhileCorrectingL4Checksum = 154,
-    CtMapInsertionFailed = 155,
-    InvalidIpv6ExtensionHeader = 156,
-    IpFragmentationNotSupported = 157,
-    ServiceBackendNotFound = 158,
-    NoTunnelOrEncapsulationEndpoint = 160,
-    Nat46x64Disabled = 161,
-    ReachedEdtRateLimitingDropHorizon = 162,
-    UnknownConnectionTrackingState = 163,
-    LocalHostIsUnreachable = 164,
-    NoConfigurationAvailableToPerformPolicyDecision = 165,
-    UnsupportedL2Protocol = 166,
-    NoMappingForNatMasquerade = 167,
-    UnsupportedProtocolForNatMasquerade = 168,
-    FibLookupFailed = 169,
-    EncapsulationTrafficIsProhibited = 170,
-    InvalidIdentity = 171,
-    UnknownSender = 172,
-    NatNotNeeded = 173,
-    IsAClusterip = 174,
-    FirstLogicalDatagramFragmentNotFound = 175,
-    ForbiddenIcmpv6Message = 176,
-    DeniedByLbSrcRangeCheck = 177,
-    SocketLookupFailed = 178,
-    SocketAssignFailed = 179,
-    ProxyRedirectionNotSupportedForProtocol = 180,
-    PolicyDeny = 181,
-    VlanFiltered = 182,
-    InvalidVni = 183,
-    InvalidTcBuffer = 184,
-    NoSid = 185,
-    Nat46 = 187,
-    Nat64 = 188,
-    AuthRequired = 189,
-    CtNoMapFound = 190,
-    SnatNoMapFound = 191,
-    InvalidClusterId = 192,
-    UnsupportedProtocolForDsrEncap = 193,
-    NoEgressGateway = 194,
-    UnencryptedTraffic = 195,
-    TtlExceeded = 196,
-    NoNodeId = 197,
-    RateLimited = 198,
-    IgmpHandled = 199,
-    IgmpSubscribed = 200,
-    MulticastHandled = 201,
-    HostNotReady = 202,
-    EpNotReady = 203,
-    NoEgressIp = 204,
-    PuntProxy = 205,
-    NoDevice = 206,
+    [CType("REASON_FORWARDED")] Forwarded = 0,
+    [CType("REASON_FRAGMENT")] Fragment = 9,
+    [CType("REASON_FRAGMENT_NOT_STORED")] FragmentNotStored = 10,
+    [CType("REASON_MTU_MESSAGE")] MtuMessage = 15,
+    [CType("DROP_MIN")] Min = 130,
+    [CType("DROP_INVALID_SOURCE_IP")] InvalidSourceIp = 132,
+    [CType("DROP_POLICY_DENIED")] PolicyDenied = 133,
+    [CType("DROP_INVALID_PACKET")] InvalidPacket = 134,
+    [CType("DROP_CT_TRUNCATED_OR_INVALID_HEADER")] CtTruncatedOrInvalidHeader = 135,
+    [CType("DROP_FRAGMENTATION_NEEDED")] FragmentationNeeded = 136,
+    [CType("DROP_CT_UNKNOWN_L4_PROTOCOL")] CtUnknownL4Protocol = 137,
+    [CType("DROP_UNSUPPORTED_L3_PROTOCOL")] UnsupportedL3Protocol = 139,
+    [CType("DROP_MISSED_TAIL_CALL")] MissedTailCall = 140,
+    [CType("DROP_ERROR_WRITING_TO_PACKET")] ErrorWritingToPacket = 141,
+    [CType("DROP_UNKNOWN_L4_PROTOCOL")] UnknownL4Protocol = 142,
+    [CType("DROP_UNKNOWN_ICMPV4_CODE")] UnknownIcmpv4Code = 143,
+    [CType("DROP_UNKNOWN_ICMPV4_TYPE")] UnknownIcmpv4Type = 144,
+    [CType("DROP_UNKNOWN_ICMPV6_CODE")] UnknownIcmpv6Code = 145,
+    [CType("DROP_UNKNOWN_ICMPV6_TYPE")] UnknownIcmpv6Type = 146,
+    [CType("DROP_ERROR_RETRIEVING_TUNNEL_KEY")] ErrorRetrievingTunnelKey = 147,
+    [CType("DROP_UNKNOWN_L3_TARGET_ADDRESS")] UnknownL3TargetAddress = 150,
+    [CType("DROP_STALE_OR_UNROUTABLE_IP")] StaleOrUnroutableIp = 151,
+    [CType("DROP_ERROR_WHILE_CORRECTING_L3_CHECKSUM")] ErrorWhileCorrectingL3Checksum = 153,
+    [CType("DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM")] ErrorWhileCorrectingL4Checksum = 154,
+    [CType("DROP_CT_MAP_INSERTION_FAILED")] CtMapInsertionFailed = 155,
+    [CType("DROP_INVALID_IPV6_EXTENSION_HEADER")] InvalidIpv6ExtensionHeader = 156,
+    [CType("DROP_IP_FRAGMENTATION_NOT_SUPPORTED")] IpFragmentationNotSupported = 157,
+    [CType("DROP_SERVICE_BACKEND_NOT_FOUND")] ServiceBackendNotFound = 158,
+    [CType("DROP_NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT")] NoTunnelOrEncapsulationEndpoint = 160,
+    [CType("DROP_NAT46X64_DISABLED")] Nat46x64Disabled = 161,
+    [CType("DROP_REACHED_EDT_RATE_LIMITING_DROP_HORIZON")] ReachedEdtRateLimitingDropHorizon = 162,
+    [CType("DROP_UNKNOWN_CONNECTION_TRACKING_STATE")] UnknownConnectionTrackingState = 163,
+    [CType("DROP_LOCAL_HOST_IS_UNREACHABLE")] LocalHostIsUnreachable = 164,
+    [CType("DROP_NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION")] NoConfigurationAvailableToPerformPolicyDecision = 165,
+    [CType("DROP_UNSUPPORTED_L2_PROTOCOL")] UnsupportedL2Protocol = 166,
+    [CType("DROP_NO_MAPPING_FOR_NAT_MASQUERADE")] NoMappingForNatMasquerade = 167,
+    [CType("DROP_UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE")] UnsupportedProtocolForNatMasquerade = 168,
+    [CType("DROP_FIB_LOOKUP_FAILED")] FibLookupFailed = 169,
+    [CType("DROP_ENCAPSULATION_TRAFFIC_IS_PROHIBITED")] EncapsulationTrafficIsProhibited = 170,
+    [CType("DROP_INVALID_IDENTITY")] InvalidIdentity = 171,
+    [CType("DROP_UNKNOWN_SENDER")] UnknownSender = 172,
+    [CType("DROP_NAT_NOT_NEEDED")] NatNotNeeded = 173,
+    [CType("DROP_IS_A_CLUSTERIP")] IsAClusterip = 174,
+    [CType("DROP_FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND")] FirstLogicalDatagramFragmentNotFound = 175,
+    [CType("DROP_FORBIDDEN_ICMPV6_MESSAGE")] ForbiddenIcmpv6Message = 176,
+    [CType("DROP_DENIED_BY_LB_SRC_RANGE_CHECK")] DeniedByLbSrcRangeCheck = 177,
+    [CType("DROP_SOCKET_LOOKUP_FAILED")] SocketLookupFailed = 178,
+    [CType("DROP_SOCKET_ASSIGN_FAILED")] SocketAssignFailed = 179,
+    [CType("DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL")] ProxyRedirectionNotSupportedForProtocol = 180,
+    [CType("DROP_POLICY_DENY")] PolicyDeny = 181,
+    [CType("DROP_VLAN_FILTERED")] VlanFiltered = 182,
+    [CType("DROP_INVALID_VNI")] InvalidVni = 183,
+    [CType("DROP_INVALID_TC_BUFFER")] InvalidTcBuffer = 184,
+    [CType("DROP_NO_SID")] NoSid = 185,
+    [CType("DROP_NAT46")] Nat46 = 187,
+    [CType("DROP_NAT64")] Nat64 = 188,
+    [CType("DROP_AUTH_REQUIRED")] AuthRequired = 189,
+    [CType("DROP_CT_NO_MAP_FOUND")] CtNoMapFound = 190,
+    [CType("DROP_SNAT_NO_MAP_FOUND")] SnatNoMapFound = 191,
+    [CType("DROP_INVALID_CLUSTER_ID")] InvalidClusterId = 192,
+    [CType("DROP_UNSUPPORTED_PROTOCOL_FOR_DSR_ENCAP")] UnsupportedProtocolForDsrEncap = 193,
+    [CType("DROP_NO_EGRESS_GATEWAY")] NoEgressGateway = 194,
+    [CType("DROP_UNENCRYPTED_TRAFFIC")] UnencryptedTraffic = 195,
+    [CType("DROP_TTL_EXCEEDED")] TtlExceeded = 196,
+    [CType("DROP_NO_NODE_ID")] NoNodeId = 197,
+    [CType("DROP_RATE_LIMITED")] RateLimited = 198,
+    [CType("DROP_IGMP_HANDLED")] IgmpHandled = 199,
+    [CType("DROP_IGMP_SUBSCRIBED")] IgmpSubscribed = 200,
+    [CType("DROP_MULTICAST_HANDLED")] MulticastHandled = 201,
+    [CType("DROP_HOST_NOT_READY")] HostNotReady = 202,
+    [CType("DROP_EP_NOT_READY")] EpNotReady = 203,
+    [CType("DROP_NO_EGRESS_IP")] NoEgressIp = 204,
+    [CType("DROP_PUNT_PROXY")] PuntProxy = 205,
+    [CType("DROP_NO_DEVICE")] NoDevice = 206,
 }
 
 [Flags]
 [CType("enum endpoint_flags")]
 public enum EndpointFlags : uint
 {
-    Host = 1,
+    [CType("ENDPOINT_HOST")] Host = 1,
 }
 
 [Flags]
 [CType("enum event_flags")]
 public enum EventFlags : uint
 {
-    Reply = 1,
-    ReplyKnown = 2,
-    Ipv6 = 4,
-    HasOriginal = 8,
-    L3Device = 16,
+    [CType("EVENT_REPLY")] Reply = 1,
+    [CType("EVENT_REPLY_KNOWN")] ReplyKnown = 2,
+    [CType("EVENT_IPV6")] Ipv6 = 4,
+    [CType("EVENT_HAS_ORIGINAL")] HasOriginal = 8,
+    [CType("EVENT_L3_DEVICE")] L3Device = 16,
 }
 
 [CType("enum event_type")]
 public enum EventType : uint
 {
-    Drop = 1,
-    Trace = 4,
-    PolicyVerdict = 5,
+    [CType("EVENT_DROP")] Drop = 1,
+    [CType("EVENT_TRACE")] Trace = 4,
+    [CType("EVENT_POLICY_VERDICT")] PolicyVerdict = 5,
 }
 
 [Flags]
 [CType("enum ipcache_flags")]
 public enum IpcacheFlags : uint
 {
-    Remote = 1,
-    NodeIpv6 = 2,
-    SkipTunnel = 4,
+    [CType("IPCACHE_REMOTE")] Remote = 1,
+    [CType("IPCACHE_NODE_IPV6")] NodeIpv6 = 2,
+    [CType("IPCACHE_SKIP_TUNNEL")] SkipTunnel = 4,
 }
 
 [CType("enum lb_backend_state")]
 public enum LbBackendState : uint
 {
-    Active = 0,
-    Terminating = 1,
-    Quarantined = 2,
-    Maintenance = 3,
+    [CType("LB_BACKEND_ACTIVE")] Active = 0,
+    [CType("LB_BACKEND_TERMINATING")] Terminating = 1,
+    [CType("LB_BACKEND_QUARANTINED")] Quarantined = 2,
+    [CType("LB_BACKEND_MAINTENANCE")] Maintenance = 3,
 }
 
 [Flags]
 [CType("enum lb_flags")]
 public enum LbFlags : uint
 {
-    ExternalIp = 1,
-    NodePort = 2,
-    ExternalLocal = 4,
-    HostPort = 8,
-    Affinity = 16,
-    LoadBalancer = 32,
-    Routable = 64,
-    SourceRanges = 128,
+    [CType("LB_EXTERNAL_IP")] ExternalIp = 1,
+    [CType("LB_NODE_PORT")] NodePort = 2,
+    [CType("LB_EXTERNAL_LOCAL")] ExternalLocal = 4,
+    [CType("LB_HOST_PORT")] HostPort = 8,
+    [CType("LB_AFFINITY")] Affinity = 16,
+    [CType("LB_LOAD_BALANCER")] LoadBalancer = 32,
+    [CType("LB_ROUTABLE")] Routable = 64,
+    [CType("LB_SOURCE_RANGES")] SourceRanges = 128,
 }
 
 [Flags]
 [CType("enum lb_flags2")]
 public enum LbFlags2 : uint
 {
-    LocalRedirect = 1,
-    L7 = 4,
-    Loopback = 8,
-    InternalLocal = 16,
-    TwoScopes = 32,
-    Quarantined = 64,
+    [CType("LB_LOCAL_REDIRECT")] LocalRedirect = 1,
+    [CType("LB_L7")] L7 = 4,
+    [CType("LB_LOOPBACK")] Loopback = 8,
+    [CType("LB_INTERNAL_LOCAL")] InternalLocal = 16,
+    [CType("LB_TWO_SCOPES")] TwoScopes = 32,
+    [CType("LB_QUARANTINED")] Quarantined = 64,
 }
 
 [CType("enum lb_scope")]
 public enum LbScope : uint
 {
-    External = 0,
-    Internal = 1,
+    [CType("LB_SCOPE_EXTERNAL")] External = 0,
+    [CType("LB_SCOPE_INTERNAL")] Internal = 1,
 }
 
 [CType("enum metric_direction")]
 public enum MetricDirection : uint
 {
-    Unknown = 0,
-    Ingress = 1,
-    Egress = 2,
-    Service = 3,
+    [CType("METRIC_UNKNOWN")] Unknown = 0,
+    [CType("METRIC_INGRESS")] Ingress = 1,
+    [CType("METRIC_EGRESS")] Egress = 2,
+    [CType("METRIC_SERVICE")] Service = 3,
 }
 
 [CType("enum metric_index")]
 public enum MetricIndex : uint
 {
-    DirectionShift = 8,
+    [CType("METRIC_DIRECTION_SHIFT")] DirectionShift = 8,
 }
 
 [Flags]
 [CType("enum policy_flags")]
 public enum PolicyFlags : uint
 {
-    Deny = 1,
-    AuthExplicit = 2,
+    [CType("POLICY_DENY")] Deny = 1,
+    [CType("POLICY_AUTH_EXPLICIT")] AuthExplicit = 2,
 }
 
 [CType("enum policy_match")]
 public enum PolicyMatch : uint
 {
-    None = 0,
-    L3 = 1,
-    L3L4 = 2,
-    L4 = 3,
-    All = 4,
-    L3Protocol = 5,
-    Protocol = 6,
+    [CType("POLICY_MATCH_NONE")] None = 0,
+    [CType("POLICY_MATCH_L3")] L3 = 1,
+    [CType("POLICY_MATCH_L3_L4")] L3L4 = 2,
+    [CType("POLICY_MATCH_L4")] L4 = 3,
+    [CType("POLICY_MATCH_ALL")] All = 4,
+    [CType("POLICY_MATCH_L3_PROTOCOL")] L3Protocol = 5,
+    [CType("POLICY_MATCH_PROTOCOL")] Protocol = 6,
 }
 
 [CType("enum policy_prefix")]
 public enum PolicyPrefix : uint
 {
-    Static = 40,
-    Protocol = 48,
-    Full = 64,
+    [CType("POLICY_PREFIX_STATIC")] Static = 40,
+    [CType("POLICY_PREFIX_PROTOCOL")] Protocol = 48,
+    [CType("POLICY_PREFIX_FULL")] Full = 64,
 }
 
 [Flags]
 [CType("enum policy_state_flags")]
 public enum PolicyStateFlags : uint
 {
-    IngressEnforced = 1,
-    EgressEnforced = 2,
-    Audit = 4,
+    [CType("POLICY_INGRESS_ENFORCED")] IngressEnforced = 1,
+    [CType("POLICY_EGRESS_ENFORCED")] EgressEnforced = 2,
+    [CType("POLICY_AUDIT")] Audit = 4,
 }
 
 [CType("enum reserved_identity")]
 public enum ReservedIdentity : uint
 {
-    Unknown = 0,
-    Host = 1,
-    World = 2,
-    Unmanaged = 3,
-    Health = 4,
-    Init = 5,
-    RemoteNode = 6,
-    KubeApiserver = 7,
-    Ingress = 8,
-    WorldIpv4 = 9,
-    WorldIpv6 = 10,
-    LocalScopeMin = 16777216,
+    [CType("IDENTITY_UNKNOWN")] Unknown = 0,
+    [CType("IDENTITY_HOST")] Host = 1,
+    [CType("IDENTITY_WORLD")] World = 2,
+    [CType("IDENTITY_UNMANAGED")] Unmanaged = 3,
+    [CType("IDENTITY_HEALTH")] Health = 4,
+    [CType("IDENTITY_INIT")] Init = 5,
+    [CType("IDENTITY_REMOTE_NODE")] RemoteNode = 6,
+    [CType("IDENTITY_KUBE_APISERVER")] KubeApiserver = 7,
+    [CType("IDENTITY_INGRESS")] Ingress = 8,
+    [CType("IDENTITY_WORLD_IPV4")] WorldIpv4 = 9,
+    [CType("IDENTITY_WORLD_IPV6")] WorldIpv6 = 10,
+    [CType("IDENTITY_LOCAL_SCOPE_MIN")] LocalScopeMin = 16777216,
 }
 
 [CType("enum source_file")]
 public enum SourceFile : uint
 {
-    Unknown = 0,
-    Pod = 1,
-    Host = 2,
-    Overlay = 3,
-    Packet = 16,
-    Conntrack = 17,
-    Policy = 18,
-    Lb = 19,
-    Nat = 20,
-    Forward = 21,
-    Icmp = 22,
+    [CType("FILE_UNKNOWN")] Unknown = 0,
+    [CType("FILE_POD")] Pod = 1,
+    [CType("FILE_HOST")] Host = 2,
+    [CType("FILE_OVERLAY")] Overlay = 3,
+    [CType("FILE_PACKET")] Packet = 16,
+    [CType("FILE_CONNTRACK")] Conntrack = 17,
+    [CType("FILE_POLICY")] Policy = 18,
+    [CType("FILE_LB")] Lb = 19,
+    [CType("FILE_NAT")] Nat = 20,
+    [CType("FILE_FORWARD")] Forward = 21,
+    [CType("FILE_ICMP")] Icmp = 22,
 }
 
 [CType("enum trace_aggregation")]
 public enum TraceAggregation : uint
 {
-    EveryPacket = 0,
-    EveryDelivery = 1,
-    Connections = 3,
+    [CType("TRACE_EVERY_PACKET")] EveryPacket = 0,
+    [CType("TRACE_EVERY_DELIVERY")] EveryDelivery = 1,
+    [CType("TRACE_CONNECTIONS")] Connections = 3,
 }
 
 [CType("enum trace_point")]
 public enum TracePoint : uint
 {
-    Unknown = 0,
-    ToProxy = 1,
-    ToHost = 2,
-    ToStack = 3,
-    ToOverlay = 4,
-    FromEndpoint = 5,
-    FromProxy = 6,
-    FromHost = 7,
-    FromStack = 8,
-    FromOverlay = 9,
-    FromNetwork = 10,
-    ToNetwork = 11,
-    ToEndpoint = 101,
+    [CType("TRACE_POINT_UNKNOWN")] Unknown = 0,
+    [CType("TRACE_TO_PROXY")] ToProxy = 1,
+    [CType("TRACE_TO_HOST")] ToHost = 2,
+    [CType("TRACE_TO_STACK")] ToStack = 3,
+    [CType("TRACE_TO_OVERLAY")] ToOverlay = 4,
+    [CType("TRACE_FROM_ENDPOINT")] FromEndpoint = 5,
+    [CType("TRACE_FROM_PROXY")] FromProxy = 6,
+    [CType("TRACE_FROM_HOST")] FromHost = 7,
+    [CType("TRACE_FROM_STACK")] FromStack = 8,
+    [CType("TRACE_FROM_OVERLAY")] FromOverlay = 9,
+    [CType("TRACE_FROM_NETWORK")] FromNetwork = 10,
+    [CType("TRACE_TO_NETWORK")] ToNetwork = 11,
+    [CType("TRACE_TO_ENDPOINT")] ToEndpoint = 101,
 }
 
 [CType("enum traffic_direction")]
 public enum TrafficDirection : uint
 {
-    Ingress = 0,
-    Egress = 1,
+    [CType("DIRECTION_INGRESS")] Ingress = 0,
+    [CType("DIRECTION_EGRESS")] Egress = 1,
 }
 
 [CType("enum verdict_action")]
 public enum VerdictAction : uint
 {
-    Allowed = 0,
-    Denied = 1,
-    Redirected = 2,
-    Audited = 3,
+    [CType("VERDICT_ALLOWED")] Allowed = 0,
+    [CType("VERDICT_DENIED")] Denied = 1,
+    [CType("VERDICT_REDIRECTED")] Redirected = 2,
+    [CType("VERDICT_AUDITED")] Audited = 3,
 }
