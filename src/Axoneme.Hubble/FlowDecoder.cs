@@ -67,9 +67,9 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
         bool isReply = kernel.IsReply == true;
         L4Address? frontend = kernel.Frontend;
         flow.SourceService = enrichment.FindService(
-            isReply && frontend is { } answered ? answered : new L4Address(packet.Source, packet.SourcePort, protocol));
+            isReply && frontend is { } answered ? answered with { Protocol = protocol } : new L4Address(packet.Source, packet.SourcePort, protocol));
         flow.DestinationService = enrichment.FindService(
-            !isReply && frontend is { } asked ? asked : new L4Address(packet.Destination, packet.DestinationPort, protocol));
+            !isReply && frontend is { } asked ? asked with { Protocol = protocol } : new L4Address(packet.Destination, packet.DestinationPort, protocol));
     }
 
     // What the datapath saw wins over what user space thinks now, unless the datapath did not know.

@@ -185,22 +185,3 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
             }
         });
 }
-
-/// <summary>Names of the kernel programs' sources, which drops carry as a number.</summary>
-internal static class SourceFiles
-{
-    public static string NameOf(byte file) => file switch
-    {
-        1 => "pod.c",
-        2 => "host.c",
-        3 => "overlay.c",
-        16 => "packet.h",
-        17 => "conntrack.h",
-        18 => "policy.h",
-        19 => "lb.h",
-        20 => "nat.h",
-        21 => "forward.h",
-        22 => "icmp.h",
-        _ => $"unknown({file})",
-    };
-}

@@ -62,6 +62,15 @@ public sealed class HubbleObserver
 
     internal IEnumerable<string> Namespaces => _namespaces.Recent();
 
+    /// <summary>Decodes what a kernel ring buffer delivered. Bytes that are no event count as lost.</summary>
+    public void Ingest(ReadOnlySpan<byte> sample)
+    {
+        if (KernelEvent.TryRead(sample, out KernelEvent kernel))
+            Ingest(kernel);
+        else
+            Interlocked.Increment(ref _lostEvents);
+    }
+
     /// <summary>Decodes one event and appends it. Allocates nothing.</summary>
     public void Ingest(in KernelEvent kernel)
     {

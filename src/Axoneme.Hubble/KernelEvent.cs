@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Axoneme.Datapath.Abi;
 using Axoneme.Network;
 
 namespace Axoneme.Hubble;
@@ -58,7 +61,7 @@ public ref struct KernelEvent
     public byte SourceFile;
     public ushort SourceLine;
 
-    /// <summary>The service address that was asked for (requests), or that the answer will carry (replies).</summary>
+    /// <summary>The service address that was asked for (requests), or that the answer will carry (replies); the protocol is the packet's.</summary>
     public L4Address? Frontend;
 
     public uint PolicyCookie;
@@ -69,4 +72,44 @@ public ref struct KernelEvent
 
     /// <summary>The start of the packet.</summary>
     public ReadOnlySpan<byte> Packet;
+
+    /// <summary>Reads a <c>struct event</c>; false when the bytes are too few to be one. <see cref="Packet"/> refers to the sample.</summary>
+    public static bool TryRead(ReadOnlySpan<byte> sample, out KernelEvent kernel)
+    {
+        kernel = default;
+        int packetOffset = Unsafe.SizeOf<Event>() - Unsafe.SizeOf<ByteArray128>();
+        if (sample.Length < packetOffset)
+            return false;
+        var raw = default(Event);
+        Span<byte> bytes = MemoryMarshal.AsBytes(new Span<Event>(ref raw));
+        sample[..packetOffset].CopyTo(bytes);
+        var flags = (EventFlags)raw.Flags;
+        kernel.Type = (MonitorEvent)raw.Type;
+        kernel.TimestampNs = (long)raw.TimestampNs;
+        kernel.SourceIdentity = new SecurityIdentity(raw.SourceIdentity);
+        kernel.DestinationIdentity = new SecurityIdentity(raw.DestinationIdentity);
+        kernel.EndpointId = raw.EndpointId;
+        kernel.InterfaceIndex = raw.Ifindex;
+        kernel.DropReason = raw.Reason;
+        kernel.ObservationPoint = raw.Point;
+        kernel.TraceReason = raw.CtState;
+        kernel.IsReply = flags.HasFlag(EventFlags.ReplyKnown) ? flags.HasFlag(EventFlags.Reply) : null;
+        kernel.StartsAtIp = flags.HasFlag(EventFlags.L3Device);
+        kernel.SourceFile = raw.SourceFile;
+        kernel.SourceLine = raw.SourceLine;
+        if (flags.HasFlag(EventFlags.HasOriginal))
+        {
+            ReadOnlySpan<byte> address = raw.OriginalAddr.Bytes;
+            kernel.Frontend = new L4Address(
+                IpAddress.FromBytes(flags.HasFlag(EventFlags.Ipv6) ? address : address[..4]), raw.OriginalPort.Value, L4Protocol.Any);
+        }
+
+        kernel.PolicyCookie = raw.PolicyCookie;
+        kernel.ProxyPort = raw.PolicyProxyPort.Value;
+        kernel.IsEgressPolicy = (Axoneme.Datapath.Abi.TrafficDirection)raw.PolicyDirection == Axoneme.Datapath.Abi.TrafficDirection.Egress;
+        kernel.PolicyMatch = raw.PolicyMatch;
+        kernel.PolicyAction = (PolicyAction)raw.PolicyAction;
+        kernel.Packet = sample.Slice(packetOffset, Math.Min(raw.CapturedLen, sample.Length - packetOffset));
+        return true;
+    }
 }

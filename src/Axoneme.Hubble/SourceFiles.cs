@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Datapath.Abi;
+
+namespace Axoneme.Hubble;
+
+/// <summary>Names of the kernel programs' sources, which drops carry as a number.</summary>
+internal static class SourceFiles
+{
+    public static string NameOf(byte file) => (SourceFile)file switch
+    {
+        SourceFile.Pod => "pod.c",
+        SourceFile.Host => "host.c",
+        SourceFile.Overlay => "overlay.c",
+        SourceFile.Packet => "packet.h",
+        SourceFile.Conntrack => "conntrack.h",
+        SourceFile.Policy => "policy.h",
+        SourceFile.Lb => "lb.h",
+        SourceFile.Nat => "nat.h",
+        SourceFile.Forward => "forward.h",
+        SourceFile.Icmp => "icmp.h",
+        _ => $"unknown({file})",
+    };
+}
