@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.Agent.Cni;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
+using Axoneme.Policy;
 
 namespace Axoneme.Agent.Endpoints;
 
@@ -14,9 +14,6 @@ internal enum EndpointState
     Restoring,
     Disconnecting,
 }
-
-/// <summary>A port of a pod that policies may refer to by name.</summary>
-internal readonly record struct NamedPort(string Name, ushort Port, L4Protocol Protocol);
 
 /// <summary>One pod interface of this node.</summary>
 internal sealed record Endpoint
@@ -48,7 +45,8 @@ internal sealed record Endpoint
 
     public SecurityIdentity Identity { get; init; } = SecurityIdentity.Init;
 
-    public ImmutableArray<NamedPort> NamedPorts { get; init; } = [];
+    /// <summary>Container ports that policies may refer to by name.</summary>
+    public NamedPorts NamedPorts { get; init; } = NamedPorts.Empty;
 
     public EndpointState State { get; init; }
 

@@ -5,6 +5,7 @@ using System.Text.Json.Serialization;
 using Axoneme.Agent.Cni;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
+using Axoneme.Policy;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Endpoints;
@@ -100,7 +101,7 @@ internal sealed record SavedEndpoint(
         endpoint.IPv6?.ToString(),
         [.. endpoint.Labels.Select(label => label.ToString())],
         endpoint.Identity.Value,
-        [.. endpoint.NamedPorts.Select(port => new SavedPort(port.Name, port.Port, (byte)port.Protocol))]);
+        [.. endpoint.NamedPorts.Ports.Select(port => new SavedPort(port.Name, port.Port, (byte)port.Protocol))]);
 
     /// <exception cref="FormatException">An address is malformed.</exception>
     public Endpoint Restore(ushort id) => new()
@@ -117,7 +118,7 @@ internal sealed record SavedEndpoint(
         IPv6 = IPv6 is null ? null : IpAddress.Parse(IPv6),
         Labels = LabelSet.Parse(Labels),
         Identity = new SecurityIdentity(Identity),
-        NamedPorts = [.. NamedPorts.Select(port => new NamedPort(port.Name, port.Port, (L4Protocol)port.Protocol))],
+        NamedPorts = Policy.NamedPorts.From(NamedPorts.Select(port => new NamedPort(port.Name, (L4Protocol)port.Protocol, port.Port))),
         State = EndpointState.Restoring,
     };
 }

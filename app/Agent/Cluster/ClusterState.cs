@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Concurrent;
+using Axoneme.Agent.Configuration;
+using Axoneme.Kubernetes;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Tables;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Axoneme.Agent.Cluster;
+
+/// <summary>The API objects that this node needs, each kind as a table that a reflector keeps.</summary>
+internal sealed class ClusterState : BackgroundService
+{
+    private readonly KubernetesClient _client;
+    private readonly TableCatalog _catalog;
+    private readonly ILogger<ClusterState> _log;
+    private readonly List<Func<CancellationToken, Task>> _reflectors = [];
+    private readonly ConcurrentDictionary<string, ReflectorStatus> _status = new();
+
+    public ClusterState(KubernetesClient client, AgentOptions options, TableCatalog catalog, ILogger<ClusterState> log)
+    {
+        _client = client;
+        _catalog = catalog;
+        _log = log;
+        var ownNode = new ResourceQuery(FieldSelector: $"metadata.name={options.NodeName}");
+        var ownPods = new ResourceQuery(FieldSelector: $"spec.nodeName={options.NodeName}");
+        OwnNode = Reflect(Kinds.Nodes, ownNode);
+        Pods = Reflect(Kinds.Pods, ownPods);
+        Namespaces = Reflect(Kinds.Namespaces);
+        CiliumNodes = Reflect(Kinds.CiliumNodes);
+        CiliumEndpoints = Reflect(Kinds.CiliumEndpoints);
+        CiliumIdentities = Reflect(Kinds.CiliumIdentities);
+        Services = Reflect(Kinds.Services);
+        EndpointSlices = Reflect(Kinds.EndpointSlices);
+        NetworkPolicies = Reflect(Kinds.NetworkPolicies);
+        CiliumNetworkPolicies = Reflect(Kinds.CiliumNetworkPolicies);
+        CiliumClusterwideNetworkPolicies = Reflect(Kinds.CiliumClusterwideNetworkPolicies);
+    }
+
+    /// <summary>This node's Node object, and no other.</summary>
+    public Table<ResourceName, Node> OwnNode { get; }
+
+    /// <summary>Pods that are scheduled to this node.</summary>
+    public Table<ResourceName, Pod> Pods { get; }
+
+    public Table<ResourceName, Namespace> Namespaces { get; }
+
+    public Table<ResourceName, CiliumNode> CiliumNodes { get; }
+
+    public Table<ResourceName, CiliumEndpoint> CiliumEndpoints { get; }
+
+    public Table<ResourceName, CiliumIdentity> CiliumIdentities { get; }
+
+    public Table<ResourceName, Service> Services { get; }
+
+    public Table<ResourceName, EndpointSlice> EndpointSlices { get; }
+
+    public Table<ResourceName, NetworkPolicy> NetworkPolicies { get; }
+
+    public Table<ResourceName, CiliumNetworkPolicy> CiliumNetworkPolicies { get; }
+
+    public Table<ResourceName, CiliumClusterwideNetworkPolicy> CiliumClusterwideNetworkPolicies { get; }
+
+    /// <summary>How the watch of each kind is doing.</summary>
+    public IEnumerable<ReflectorStatus> Watches => _status.Values.OrderBy(status => status.Kind.ToString(), StringComparer.Ordinal);
+
+    /// <summary>Why the API cannot be used now, or null.</summary>
+    public string? Problem => Watches.FirstOrDefault(status => status.Phase == ReflectorPhase.Failing)?.ToString();
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken)
+        => Task.WhenAll(_reflectors.Select(run => run(stoppingToken)));
+
+    private Table<ResourceName, T> Reflect<T>(ResourceKind<T> kind, ResourceQuery? query = null)
+        where T : Resource
+    {
+        Table<ResourceName, T> table = _catalog.Add(ResourceTable.Create(kind));
+        var reflector = new Reflector<T>(_client.Of(kind), new TableSink<T>(table), query, new ReflectorOptions
+        {
+            OnStatus = Note,
+            OnUndecodable = broken => _log.LogWarning("{Object} is ignored: {Reason}", broken.Name, broken.Problem),
+        });
+        _status[kind.ToString()] = reflector.Status;
+        _reflectors.Add(reflector.RunAsync);
+        return table;
+    }
+
+    private void Note(ReflectorStatus status)
+    {
+        ReflectorStatus before = _status[status.Kind.ToString()];
+        _status[status.Kind.ToString()] = status;
+        if (status.Problem.Length > 0 && status.Problem != before.Problem)
+            _log.LogWarning("Watch of {Status}", status);
+        else if (status.Problem.Length == 0 && before.Problem.Length > 0)
+            _log.LogInformation("Watch of {Kind} works again", status.Kind);
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Cluster;
+using Axoneme.Kubernetes;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+using Axoneme.Tables;
+using Microsoft.Extensions.Logging;
+
+namespace Axoneme.Agent.Nodes;
+
+/// <summary>Keeps this node's CiliumNode object, through which the other nodes learn of it.</summary>
+internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState cluster, LocalNode node, ILogger<CiliumNodePublisher> log)
+{
+    private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+
+    private string? _lastProblem;
+
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        await cluster.CiliumNodes.WhenInitializedAsync(cancellation);
+        await cluster.OwnNode.WhenInitializedAsync(cancellation);
+        // Whatever happens to the object, deletion included, is put right.
+        using ChangeStream<ResourceName, CiliumNode> stream = cluster.CiliumNodes.Watch();
+        await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(cancellation))
+        {
+            CiliumNode? present = batch.Snapshot.Find(new ResourceName(node.Name));
+            while (!await PublishAsync(present, cancellation))
+                await Task.Delay(RetryDelay, cancellation);
+        }
+    }
+
+    private async Task<bool> PublishAsync(CiliumNode? present, CancellationToken cancellation)
+    {
+        CiliumNode desired = Desired();
+        if (present is not null && IsSame(present, desired))
+            return true;
+        try
+        {
+            if (present is null)
+                await client.Of(Kinds.CiliumNodes).CreateAsync(desired, cancellationToken: cancellation);
+            else
+                await client.Of(Kinds.CiliumNodes).ModifyAsync(
+                    desired.ResourceName, current => IsSame(current, desired) ? null : current with { Spec = Merge(current.Spec, desired.Spec) }, cancellation);
+            return true;
+        }
+        catch (KubernetesException e) when (e.Reason == "AlreadyExists")
+        {
+            return true;
+        }
+        catch (Exception e) when (e is KubernetesException or HttpRequestException or TimeoutException or IOException)
+        {
+            if (_lastProblem != e.Message)
+                log.LogWarning("CiliumNode {Node} cannot be written: {Reason}", node.Name, e.Message);
+            _lastProblem = e.Message;
+            return false;
+        }
+    }
+
+    private CiliumNode Desired()
+    {
+        Node? owner = cluster.OwnNode.Snapshot().Find(new ResourceName(node.Name));
+        return new CiliumNode
+        {
+            Metadata = new ObjectMeta
+            {
+                Name = node.Name,
+                Labels = owner?.Metadata.Labels,
+                // Goes with its Node, also when no agent is left to delete it.
+                OwnerReferences = owner is null
+                    ? null
+                    : [new OwnerReference { ApiVersion = "v1", Kind = "Node", Name = node.Name, Uid = owner.Metadata.Uid ?? "" }],
+            },
+            Spec = new CiliumNodeSpec
+            {
+                Addresses =
+                [
+                    .. node.NodeAddresses.Select(a => new CiliumNodeAddress { Type = "InternalIP", Ip = a.ToString() }),
+                    .. node.Routers.Select(a => new CiliumNodeAddress { Type = "CiliumInternalIP", Ip = a.ToString() }),
+                ],
+                Ipam = new CiliumNodeIpam { PodCIDRs = [.. node.PodRanges.Select(r => r.ToString())] },
+                Encryption = new EncryptionSpec { Key = 0 },
+            },
+        };
+    }
+
+    private static bool IsSame(CiliumNode present, CiliumNode desired)
+        => (present.Spec.Addresses ?? []).SequenceEqual(desired.Spec.Addresses!)
+            && (present.Spec.Ipam?.PodCIDRs ?? []).SequenceEqual(desired.Spec.Ipam!.PodCIDRs!);
+
+    private static CiliumNodeSpec Merge(CiliumNodeSpec present, CiliumNodeSpec desired)
+        => present with { Addresses = desired.Addresses, Ipam = (present.Ipam ?? new()) with { PodCIDRs = desired.Ipam!.PodCIDRs } };
+}

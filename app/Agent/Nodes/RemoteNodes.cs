@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Agent.Cluster;
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Ipcache;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+using Axoneme.Tables;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Axoneme.Agent.Nodes;
+
+/// <summary>Another node: where it is and which pod addresses are behind it.</summary>
+internal sealed record RemoteNode(
+    string Name, IpAddress? IPv4, IpAddress? IPv6, ImmutableArray<IpAddress> Routers, ImmutableArray<IpPrefix> PodRanges)
+{
+    public IpAddress? AddressFor(bool isV6) => isV6 ? IPv6 ?? IPv4 : IPv4 ?? IPv6;
+
+    public bool Equals(RemoteNode? other)
+        => other is not null && Name == other.Name && IPv4 == other.IPv4 && IPv6 == other.IPv6
+            && Routers.AsSpan().SequenceEqual(other.Routers.AsSpan()) && PodRanges.AsSpan().SequenceEqual(other.PodRanges.AsSpan());
+
+    public override int GetHashCode() => HashCode.Combine(Name, IPv4, IPv6);
+}
+
+/// <summary>The other nodes, from CiliumNode objects: a table for routes, and their addresses in the ipcache.</summary>
+internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, ILogger<RemoteNodes> log) : BackgroundService
+{
+    private const string Initializer = "cilium-nodes";
+
+    private readonly Dictionary<string, ImmutableArray<IpcacheRecord>> _statements = [];
+
+    public Table<string, RemoteNode> Table { get; } = new(
+        "nodes",
+        node => node.Name,
+        columns:
+        [
+            new("Name", n => n.Name),
+            new("IPv4", n => n.IPv4?.ToString() ?? ""),
+            new("IPv6", n => n.IPv6?.ToString() ?? ""),
+            new("PodRanges", n => string.Join(' ', n.PodRanges)),
+        ]);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        Table.RegisterInitializer(Initializer);
+        using ChangeStream<ResourceName, CiliumNode> stream = cluster.CiliumNodes.Watch();
+        await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(stoppingToken))
+        {
+            foreach (Change<ResourceName, CiliumNode> change in batch.Changes)
+            {
+                if (change.Key.Name != options.NodeName)
+                    Apply(change);
+            }
+
+            if (batch.IsInitialized)
+                Table.MarkInitialized(Initializer);
+        }
+    }
+
+    private void Apply(Change<ResourceName, CiliumNode> change)
+    {
+        string name = change.Key.Name;
+        RemoteNode? node = change.IsDelete ? null : Read(change.Value!);
+        ImmutableArray<IpcacheRecord> after = node is null ? [] : [.. Statements(node)];
+        ImmutableArray<IpcacheRecord> before = _statements.GetValueOrDefault(name, []);
+        foreach (IpcacheSource source in new[] { IpcacheSource.Node, IpcacheSource.PodRange })
+        {
+            ipcache.Replace(
+                before.Where(s => s.Source == source).Select(s => s.Prefix),
+                [.. after.Where(s => s.Source == source)],
+                source,
+                name);
+        }
+
+        if (node is null)
+        {
+            _statements.Remove(name);
+            Table.Remove(name);
+            return;
+        }
+
+        _statements[name] = after;
+        Table.Upsert(node);
+    }
+
+    private RemoteNode Read(CiliumNode resource)
+    {
+        List<IpAddress> internals = [];
+        List<IpAddress> routers = [];
+        foreach (CiliumNodeAddress entry in resource.Spec.Addresses ?? [])
+        {
+            if (!IpAddress.TryParse(entry.Ip, out IpAddress address))
+                log.LogWarning("CiliumNode {Node}: spec.addresses has '{Text}', which is not an address", resource.Metadata.Name, entry.Ip);
+            else if (entry.Type == "InternalIP")
+                internals.Add(address);
+            else if (entry.Type == "CiliumInternalIP")
+                routers.Add(address);
+        }
+
+        List<IpPrefix> ranges = [];
+        foreach (string text in resource.Spec.Ipam?.PodCIDRs ?? [])
+        {
+            if (IpPrefix.TryParse(text, out IpPrefix range))
+                ranges.Add(range);
+            else
+                log.LogWarning("CiliumNode {Node}: spec.ipam.podCIDRs has '{Text}', which is not a prefix", resource.Metadata.Name, text);
+        }
+
+        return new RemoteNode(
+            resource.Metadata.Name,
+            internals.Where(a => a.IsV4).Select(a => (IpAddress?)a).FirstOrDefault(),
+            internals.Where(a => a.IsV6).Select(a => (IpAddress?)a).FirstOrDefault(),
+            [.. routers],
+            [.. ranges.Where(r => r.IsV6 ? options.EnableIPv6 : options.EnableIPv4)]);
+    }
+
+    private IEnumerable<IpcacheRecord> Statements(RemoteNode node)
+    {
+        foreach (IpAddress? address in new[] { node.IPv4, node.IPv6 })
+        {
+            if (address is { } value)
+                yield return new IpcacheRecord(IpPrefix.Single(value), SecurityIdentity.RemoteNode, Node: null, IpcacheSource.Node, node.Name);
+        }
+
+        foreach (IpAddress router in node.Routers)
+        {
+            yield return new IpcacheRecord(
+                IpPrefix.Single(router), SecurityIdentity.RemoteNode, node.AddressFor(router.IsV6), IpcacheSource.Node, node.Name);
+        }
+
+        // A pod whose CiliumEndpoint has not arrived yet is reached, but not trusted.
+        foreach (IpPrefix range in node.PodRanges)
+        {
+            SecurityIdentity identity = WorldIdentity.Of(range.IsV6, options);
+            yield return new IpcacheRecord(range, identity, node.AddressFor(range.IsV6), IpcacheSource.PodRange, node.Name);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Datapath;
+using Axoneme.Policy;
+using EndpointPolicy = Axoneme.Datapath.EndpointPolicy;
+
+namespace Axoneme.Agent.Policies;
+
+/// <summary>From the engine's words to those of the policy maps; costs as much as the change.</summary>
+internal static class PolicyMapTranslation
+{
+    public static EndpointPolicy Apply(EndpointPolicy? before, EndpointPolicyChange change)
+    {
+        ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Builder entries =
+            (before?.Entries ?? ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty).ToBuilder();
+        foreach (PolicyKey key in change.Delta.Deletes)
+            entries.Remove(Translate(key));
+        foreach ((PolicyKey key, PolicyEntry entry) in change.Delta.Upserts)
+            entries[Translate(key)] = Translate(Translate(key), entry);
+        return new EndpointPolicy(change.EndpointId, RevisionOf(change.Policy.Revision))
+        {
+            IngressEnforced = change.Policy.IngressEnforced,
+            EgressEnforced = change.Policy.EgressEnforced,
+            Entries = entries.ToImmutable(),
+        };
+    }
+
+    // 0 means in the kernel that there is no policy yet.
+    private static uint RevisionOf(ulong revision) => (uint)((revision - 1) % uint.MaxValue) + 1;
+
+    private static PolicyMapKey Translate(PolicyKey key)
+        => new((Datapath.Abi.TrafficDirection)key.Direction, key.Identity, key.Protocol, key.Port, key.PortPrefixLength);
+
+    private static PolicyMapEntry Translate(PolicyMapKey key, PolicyEntry entry) => new(key)
+    {
+        Deny = entry.Deny,
+        Precedence = entry.Precedence,
+        Cookie = entry.Origins.Cookie,
+        ProxyPort = entry.ProxyPort,
+    };
+}

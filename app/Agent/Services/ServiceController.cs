@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Cluster;
+using Axoneme.Datapath;
+using Axoneme.Datapath.Abi;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.LoadBalancing;
+using Axoneme.Network;
+using Axoneme.Tables;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace Axoneme.Agent.Services;
+
+/// <summary>Services and endpoint slices into frontends, and those into what the load-balancing maps hold.</summary>
+internal sealed class ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log) : BackgroundService
+{
+    private const string Initializer = "services";
+
+    // The catalog has one owner at a time; services and slices arrive on two tasks.
+    private readonly Lock _gate = new();
+
+    public Table<L4Address, Frontend> Frontends { get; } = new(
+        "frontends",
+        frontend => frontend.Address,
+        columns:
+        [
+            new("Address", f => f.Address.ToString()),
+            new("Type", f => f.Type.ToString()),
+            new("Service", f => f.Service.ToString()),
+            new("Backends", f => string.Join(' ', f.Backends.Select(b => b.Address))),
+        ]);
+
+    /// <summary>What the kernel has to know.</summary>
+    public Table<ServiceMapKey, ServiceMapEntry> Maps { get; } = new(
+        "lb-services",
+        entry => entry.Key,
+        columns: [new("Frontend", e => e.Key.ToString()), new("Backends", e => string.Join(' ', e.Backends.Select(b => b.Address)))]);
+
+    /// <summary>What is wrong with services, by name; for status and events.</summary>
+    public Table<ResourceName, ServiceProblems> Problems { get; } = new("service-problems", p => p.Service);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        Maps.RegisterInitializer(Initializer);
+        await Task.WhenAll(
+            cluster.Services.FollowAsync(Take, log, stoppingToken),
+            cluster.EndpointSlices.FollowAsync(Take, log, stoppingToken),
+            CompleteAsync(stoppingToken));
+    }
+
+    /// <summary>
+    /// Both kinds must be complete, and what they held at that moment taken over, before the kernel's entries may be compared with
+    /// the table: a service without its slices has no backends.
+    /// </summary>
+    private async Task CompleteAsync(CancellationToken cancellation)
+    {
+        await cluster.Services.WhenInitializedAsync(cancellation);
+        await cluster.EndpointSlices.WhenInitializedAsync(cancellation);
+        TableSnapshot<ResourceName, Service> services = cluster.Services.Snapshot();
+        TableSnapshot<ResourceName, EndpointSlice> slices = cluster.EndpointSlices.Snapshot();
+        lock (_gate)
+        {
+            // Followers may lag; taking an object over twice changes nothing.
+            foreach (Service service in services.Values)
+                Publish(catalog.Upsert(service), service.ResourceName);
+            foreach (EndpointSlice slice in slices.Values)
+                Publish(catalog.Upsert(slice), ServiceOf(slice));
+        }
+
+        Maps.MarkInitialized(Initializer);
+    }
+
+    private void Take(Change<ResourceName, Service> change)
+    {
+        lock (_gate)
+            Publish(change.IsDelete ? catalog.DeleteService(change.Key) : catalog.Upsert(change.Value!), change.Key);
+    }
+
+    private void Take(Change<ResourceName, EndpointSlice> change)
+    {
+        lock (_gate)
+        {
+            CatalogChange result = change.IsDelete ? catalog.DeleteSlice(change.Key) : catalog.Upsert(change.Value!);
+            Publish(result, change.IsDelete ? null : ServiceOf(change.Value!));
+        }
+    }
+
+    private void Publish(CatalogChange change, ResourceName? service)
+    {
+        if (service is { } name)
+            Report(name);
+        if (change.IsEmpty)
+            return;
+        Maps.WriteWith(Frontends, (maps, frontends) =>
+        {
+            foreach (Frontend frontend in change.Deletes)
+            {
+                maps.Remove(new ServiceMapKey(frontend.Address));
+                frontends.Remove(frontend.Address);
+            }
+
+            foreach (Frontend frontend in change.Upserts)
+            {
+                frontends.Upsert(frontend);
+                // Only cluster addresses so far; the maps must not claim the node's own.
+                if (frontend.Type == FrontendType.ClusterIP)
+                    maps.Upsert(Translate(frontend));
+            }
+        });
+    }
+
+    private void Report(ResourceName service)
+    {
+        IReadOnlyList<string> problems = catalog.ProblemsOf(service);
+        if (problems.Count == 0)
+        {
+            Problems.Remove(service);
+            return;
+        }
+
+        string text = string.Join("; ", problems);
+        if (Problems.Snapshot().Find(service)?.Text == text)
+            return;
+        Problems.Upsert(new ServiceProblems(service, text));
+        log.LogWarning("Service {Service}: {Problems}", service, text);
+    }
+
+    private static ResourceName? ServiceOf(EndpointSlice slice)
+        => slice.Metadata.Label("kubernetes.io/service-name") is { } name ? new ResourceName(slice.Metadata.Namespace, name) : null;
+
+    private static ServiceMapEntry Translate(Frontend frontend) => new(new ServiceMapKey(frontend.Address))
+    {
+        // Those behind the usable ones are named only so that their established connections go on.
+        Backends =
+        [
+            .. frontend.Backends.Select((backend, slot) => new BackendMapEntry(backend.Address)
+            {
+                State = slot < frontend.UsableCount ? LbBackendState.Active : (LbBackendState)backend.State,
+            }),
+        ],
+    };
+}
+
+internal sealed record ServiceProblems(ResourceName Service, string Text);
