@@ -7,6 +7,7 @@ internal sealed class ReconcileWaiters<TKey>(WakeSignal wake)
 {
     private readonly Lock _gate = new();
     private readonly List<Waiter> _waiters = [];
+    private bool _ended;
 
     private sealed record Waiter(TKey Key, long Revision, TaskCompletionSource<ReconcileStatus<TKey>?> Done);
 
@@ -14,7 +15,12 @@ internal sealed class ReconcileWaiters<TKey>(WakeSignal wake)
     {
         var waiter = new Waiter(key, revision, new(TaskCreationOptions.RunContinuationsAsynchronously));
         lock (_gate)
+        {
+            if (_ended)
+                throw new OperationCanceledException("The reconciler has ended.");
             _waiters.Add(waiter);
+        }
+
         wake.Set();
         try
         {
@@ -44,6 +50,7 @@ internal sealed class ReconcileWaiters<TKey>(WakeSignal wake)
     {
         lock (_gate)
         {
+            _ended = true;
             foreach (Waiter waiter in _waiters)
                 waiter.Done.TrySetCanceled(CancellationToken.None);
         }

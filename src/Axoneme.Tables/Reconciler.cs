@@ -49,7 +49,7 @@ public sealed class Reconciler<TKey, TValue>
 
     /// <summary>
     /// Waits until the target has the object in <paramref name="revision"/> or later (or no longer has it, where it was removed), or until
-    /// an attempt at that fails; the status tells which. Null stands for an object that is gone.
+    /// an attempt at that fails; the status tells which. Null stands for an object that is gone. Cancelled when the reconciler ends.
     /// </summary>
     public Task<ReconcileStatus<TKey>?> WaitAsync(TKey key, long revision, CancellationToken cancellationToken = default)
         => _waiters.WaitAsync(key, revision, cancellationToken);
