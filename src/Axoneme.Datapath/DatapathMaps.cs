@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using Axoneme.Bpf;
+using Axoneme.Datapath.Abi;
+
+namespace Axoneme.Datapath;
+
+/// <summary>
+/// The pinned maps that all programs of a node share. An agent opens or creates them (<see cref="OpenOrCreate"/>); a command line or
+/// a test opens what is there (<see cref="OpenPinned"/>).
+/// </summary>
+public sealed class DatapathMaps : IDisposable
+{
+    // The suffix under which a map that does not fit any more is kept, for whoever wants to look at it; the next one replaces it.
+    private const string AsideSuffix = "_old";
+
+    private readonly Dictionary<string, BpfMap> _maps = [];
+
+    private DatapathMaps(DatapathPaths paths) => Paths = paths;
+
+    public DatapathPaths Paths { get; }
+
+    public BpfMap<Ct4Key, CtEntry> Ct4 => field ??= View(Maps.CiliumCt4Global);
+
+    public BpfMap<Ct6Key, CtEntry> Ct6 => field ??= View(Maps.CiliumCt6Global);
+
+    public BpfMap<Ipcache4Key, IpcacheInfo> Ipcache4 => field ??= View(Maps.CiliumIpcacheExact);
+
+    public BpfMap<Ipcache6Key, IpcacheInfo> Ipcache6 => field ??= View(Maps.CiliumIpcache6Exact);
+
+    public BpfMap<Ipcache4Prefix, IpcacheInfo> IpcachePrefixes4 => field ??= View(Maps.CiliumIpcacheV2);
+
+    public BpfMap<Ipcache6Prefix, IpcacheInfo> IpcachePrefixes6 => field ??= View(Maps.CiliumIpcache6V2);
+
+    public BpfMap<Endpoint4Key, EndpointInfo> Endpoints4 => field ??= View(Maps.CiliumLxc);
+
+    public BpfMap<Endpoint6Key, EndpointInfo> Endpoints6 => field ??= View(Maps.CiliumLxc6);
+
+    public BpfMap<Lb4Key, LbService> Services4 => field ??= View(Maps.CiliumLb4ServicesV2);
+
+    public BpfMap<Lb6Key, LbService> Services6 => field ??= View(Maps.CiliumLb6ServicesV2);
+
+    public BpfMap<LbBackendKey, Lb4Backend> Backends4 => field ??= View(Maps.CiliumLb4BackendsV3);
+
+    public BpfMap<LbBackendKey, Lb6Backend> Backends6 => field ??= View(Maps.CiliumLb6BackendsV3);
+
+    public BpfMap<LbRevNatKey, Lb4RevNat> ReverseNat4 => field ??= View(Maps.CiliumLb4ReverseNat);
+
+    public BpfMap<LbRevNatKey, Lb6RevNat> ReverseNat6 => field ??= View(Maps.CiliumLb6ReverseNat);
+
+    public BpfMap<uint, PolicyState> PolicyStates => field ??= View(Maps.CiliumPolicyState);
+
+    public BpfPerCpuMap<uint, Metric> Metrics => field ??= this[Maps.CiliumMetrics.Spec.Name].AsPerCpu<uint, Metric>();
+
+    public BpfPerCpuMap<uint, ulong> LostEvents => field ??= this[Maps.CiliumEventsLost.Spec.Name].AsPerCpu<uint, ulong>();
+
+    /// <summary>Array of policy maps by endpoint id.</summary>
+    public BpfMap PolicyMaps => this[Maps.CiliumPolicyMaps.Spec.Name];
+
+    /// <summary>Array of ring buffers by processor.</summary>
+    public BpfMap Events => this[Maps.CiliumEvents.Spec.Name];
+
+    /// <summary>The map of that name.</summary>
+    public BpfMap this[string name]
+        => _maps.TryGetValue(name, out BpfMap? map) ? map : throw new InvalidOperationException($"map {name} is not pinned in {Paths.Maps}");
+
+    /// <summary>
+    /// Opens every declared map, or creates it. One of another layout or size is set aside under its name with "_old" and replaced; the
+    /// report says in what it differed.
+    /// </summary>
+    public static DatapathMaps OpenOrCreate(DatapathPaths paths, ImmutableDictionary<string, uint> sizes, DatapathReport report)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        ArgumentNullException.ThrowIfNull(sizes);
+        ArgumentNullException.ThrowIfNull(report);
+        Directory.CreateDirectory(paths.Maps);
+        var maps = new DatapathMaps(paths);
+        try
+        {
+            foreach (BpfMapSpec declared in Maps.All.Where(m => m.PinByName))
+            {
+                BpfMapSpec spec = declared with { MaxEntries = sizes.GetValueOrDefault(declared.Name, declared.MaxEntries) };
+                maps._maps[spec.Name] = OpenOrReplace(spec, paths.Map(spec.Name), report);
+            }
+
+            maps.CreateRings();
+            return maps;
+        }
+        catch
+        {
+            maps.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Opens the maps that are pinned; those that are not fail when they are used.</summary>
+    public static DatapathMaps OpenPinned(DatapathPaths paths)
+    {
+        ArgumentNullException.ThrowIfNull(paths);
+        var maps = new DatapathMaps(paths);
+        foreach (BpfMapSpec spec in Maps.All)
+        {
+            if (BpfMap.TryOpenPinned(paths.Map(spec.Name)) is { } map)
+                maps._maps[spec.Name] = map;
+        }
+
+        return maps;
+    }
+
+    /// <summary>Makes an object use these maps instead of its own.</summary>
+    public void Reuse(BpfObject target, BpfObjectImage image)
+    {
+        ArgumentNullException.ThrowIfNull(target);
+        ArgumentNullException.ThrowIfNull(image);
+        foreach (BpfMapSpec spec in image.Maps.Values.Where(m => m.PinByName))
+        {
+            BpfMap map = this[spec.Name];
+            if (map.Spec.MaxEntries != spec.MaxEntries)
+                target.SetMaxEntries(spec.Name, map.Spec.MaxEntries);
+            target.Reuse(spec.Name, map);
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (BpfMap map in _maps.Values)
+            map.Dispose();
+    }
+
+    private static BpfMap OpenOrReplace(BpfMapSpec spec, string path, DatapathReport report)
+    {
+        bool existed = File.Exists(path);
+        try
+        {
+            BpfMap map = BpfMap.OpenOrCreatePinned(spec, path);
+            if (existed)
+                report.AddAdopted($"map {spec.Name}");
+            else
+                report.AddCreated($"map {spec.Name}");
+            return map;
+        }
+        catch (BpfMapMismatchException e)
+        {
+            File.Delete(path + AsideSuffix);
+            File.Move(path, path + AsideSuffix);
+            report.AddRepaired($"map {spec.Name} was replaced: {string.Join("; ", e.Differences)}");
+            return BpfMap.OpenOrCreatePinned(spec, path);
+        }
+    }
+
+    private void CreateRings()
+    {
+        BpfMapSpec ring = Maps.CiliumEvents.Spec.Inner! with { Name = "cilium_ring" };
+        int processors = Math.Min(ProcessorSet.PossibleCount, (int)Events.Spec.MaxEntries);
+        for (uint cpu = 0; cpu < processors; cpu++)
+        {
+            ReadOnlySpan<byte> key = MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in cpu));
+            using BpfMap? existing = Events.TryOpenInner(key);
+            if (existing is not null)
+                continue;
+            using BpfMap created = BpfMap.Create(ring);
+            Events.SetInner(key, created);
+        }
+    }
+
+    // Views share the descriptor of the map in the dictionary, which owns it.
+    private BpfMap<TKey, TValue> View<TKey, TValue>(BpfMapDescriptor<TKey, TValue> descriptor)
+        where TKey : unmanaged
+        where TValue : unmanaged
+        => this[descriptor.Spec.Name].As<TKey, TValue>();
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
+using Axoneme.Bpf;
+using Axoneme.Datapath.Abi;
+using Axoneme.Linux;
+using Axoneme.Network;
+using Axoneme.Tables;
+
+namespace Axoneme.Datapath;
+
+/// <summary>
+/// Keeps the policy map of each endpoint. A change writes new entries before it deletes old ones, so that what both policies allow stays
+/// allowed throughout, and moves the endpoint's revision last, which makes established connections be judged again.
+/// </summary>
+public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, EndpointPolicy>
+{
+    public ValueTask ApplyAsync(
+        IReadOnlyList<EndpointPolicy> values, ReconcileFailures<ushort> failures, CancellationToken cancellationToken)
+    {
+        foreach (EndpointPolicy policy in values)
+        {
+            try
+            {
+                Apply(policy);
+            }
+            catch (SystemCallException e)
+            {
+                string hint = e.Errno is Errno.ENOSPC or Errno.E2BIG
+                    ? $": {policy.Entries.Count} entries do not fit (bpf-policy-map-max)"
+                    : "";
+                failures.Add(policy.EndpointId, e.Message + hint);
+            }
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask DeleteAsync(IReadOnlyList<ushort> keys, ReconcileFailures<ushort> failures, CancellationToken cancellationToken)
+    {
+        foreach (ushort endpoint in keys)
+            Remove(endpoint);
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask<IReadOnlyDictionary<ushort, EndpointPolicy>> ReadActualAsync(CancellationToken cancellationToken)
+    {
+        var actual = new Dictionary<ushort, EndpointPolicy>();
+        foreach (ushort endpoint in PinnedEndpoints())
+        {
+            if (Read(endpoint) is { } policy)
+                actual[endpoint] = policy;
+        }
+
+        return ValueTask.FromResult<IReadOnlyDictionary<ushort, EndpointPolicy>>(actual);
+    }
+
+    public bool IsSame(EndpointPolicy desired, EndpointPolicy actual)
+    {
+        ArgumentNullException.ThrowIfNull(desired);
+        ArgumentNullException.ThrowIfNull(actual);
+        return (desired with { Entries = actual.Entries }) == actual && desired.Entries.Count == actual.Entries.Count
+            && desired.Entries.All(e => actual.Entries.TryGetValue(e.Key, out PolicyMapEntry? entry) && entry == e.Value);
+    }
+
+    /// <summary>The policy as the kernel has it; null when the endpoint has no map, or one that is not in its slot.</summary>
+    public EndpointPolicy? Read(ushort endpointId)
+    {
+        using BpfMap? pinned = BpfMap.TryOpenPinned(maps.Paths.PolicyMap(endpointId));
+        uint slot = endpointId;
+        using BpfMap? used = maps.PolicyMaps.TryOpenInner(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
+        if (pinned is null || used is null || pinned.Id != used.Id)
+            return null;
+        using BpfMap<PolicyKey, PolicyEntry> map = BpfMap.OpenById(used.Id).As<PolicyKey, PolicyEntry>();
+        maps.PolicyStates.TryLookup(endpointId, out PolicyState state);
+        var flags = (PolicyStateFlags)state.Flags;
+        return new EndpointPolicy(endpointId, state.Revision)
+        {
+            IngressEnforced = flags.HasFlag(PolicyStateFlags.IngressEnforced),
+            EgressEnforced = flags.HasFlag(PolicyStateFlags.EgressEnforced),
+            Audit = flags.HasFlag(PolicyStateFlags.Audit),
+            Entries = map.Entries().Select(e => Decode(e.Key, e.Value)).ToImmutableDictionary(e => e.Key),
+        };
+    }
+
+    /// <summary>Takes the endpoint's policy away: its new connections are dropped. Idempotent.</summary>
+    public void Remove(ushort endpointId)
+    {
+        maps.PolicyStates.Update(endpointId, default);
+        uint slot = endpointId;
+        maps.PolicyMaps.TryDelete(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
+        File.Delete(maps.Paths.PolicyMap(endpointId));
+    }
+
+    private IEnumerable<ushort> PinnedEndpoints()
+    {
+        const string Prefix = "cilium_policy_v2_";
+        foreach (string path in Directory.EnumerateFiles(maps.Paths.Maps, Prefix + "*"))
+        {
+            if (ushort.TryParse(Path.GetFileName(path.AsSpan())[Prefix.Length..], out ushort endpoint))
+                yield return endpoint;
+        }
+    }
+
+    private void Apply(EndpointPolicy policy)
+    {
+        ArgumentOutOfRangeException.ThrowIfZero(policy.Revision);
+        BpfMapSpec declared = maps.PolicyMaps.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!;
+        BpfMapSpec spec = declared with { Name = $"cilium_policy_v2_{policy.EndpointId:D5}" };
+        using BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, policy.EndpointId).As<PolicyKey, PolicyEntry>();
+        Dictionary<PolicyKey, PolicyEntry> wanted = policy.Entries.Values.ToDictionary(e => Encode(e.Key), Encode);
+        var stale = new List<PolicyKey>();
+        foreach ((PolicyKey key, PolicyEntry entry) in map.Entries())
+        {
+            if (!wanted.TryGetValue(key, out PolicyEntry want))
+                stale.Add(key);
+            else if (want == entry)
+                wanted.Remove(key);
+        }
+
+        map.UpdateBatch(wanted.Keys.ToArray(), wanted.Values.ToArray());
+        uint slot = policy.EndpointId;
+        maps.PolicyMaps.SetInner(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)), map.Map);
+        map.DeleteBatch(CollectionsMarshal.AsSpan(stale));
+        maps.PolicyStates.Update(policy.EndpointId, new PolicyState { Revision = policy.Revision, Flags = (uint)FlagsOf(policy) });
+    }
+
+    private BpfMap OpenOrReplace(BpfMapSpec spec, ushort endpointId)
+    {
+        string path = maps.Paths.PolicyMap(endpointId);
+        try
+        {
+            return BpfMap.OpenOrCreatePinned(spec, path);
+        }
+        catch (BpfMapMismatchException)
+        {
+            // The programs use the old map until the new one, complete, takes its slot.
+            File.Delete(path);
+            return BpfMap.OpenOrCreatePinned(spec, path);
+        }
+    }
+
+    private static PolicyStateFlags FlagsOf(EndpointPolicy policy)
+        => (policy.IngressEnforced ? PolicyStateFlags.IngressEnforced : 0)
+            | (policy.EgressEnforced ? PolicyStateFlags.EgressEnforced : 0)
+            | (policy.Audit ? PolicyStateFlags.Audit : 0);
+
+    internal static PolicyKey Encode(PolicyMapKey key) => new()
+    {
+        PrefixLen = PrefixLength(key),
+        Identity = key.Identity.Value,
+        Direction = (byte)key.Direction,
+        Protocol = (byte)key.Protocol,
+        Port = key.Port,
+    };
+
+    private static PolicyEntry Encode(PolicyMapEntry entry) => new()
+    {
+        Precedence = entry.Precedence,
+        Cookie = entry.Cookie,
+        ProxyPort = entry.ProxyPort,
+        Flags = (byte)(entry.Deny ? PolicyFlags.Deny : 0),
+        PrefixLen = (byte)(PrefixLength(entry.Key) - (uint)PolicyPrefix.Static),
+    };
+
+    private static uint PrefixLength(PolicyMapKey key)
+        => key.Protocol == L4Protocol.Any ? (uint)PolicyPrefix.Static : (uint)PolicyPrefix.Protocol + key.PortBits;
+
+    private static PolicyMapEntry Decode(PolicyKey key, PolicyEntry entry)
+    {
+        byte portBits = (byte)Math.Max(0, (int)key.PrefixLen - (int)PolicyPrefix.Protocol);
+        return new PolicyMapEntry(new PolicyMapKey(
+            (TrafficDirection)key.Direction, new SecurityIdentity(key.Identity), (L4Protocol)key.Protocol, key.Port.Value, portBits))
+        {
+            Deny = ((PolicyFlags)entry.Flags).HasFlag(PolicyFlags.Deny),
+            Precedence = entry.Precedence,
+            Cookie = entry.Cookie,
+            ProxyPort = entry.ProxyPort.Value,
+        };
+    }
+}
