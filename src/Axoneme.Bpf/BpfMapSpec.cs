@@ -92,6 +92,19 @@ public sealed record BpfMapSpec(
         (BpfMapFlags)info.Flags);
 
     /// <summary>
+    /// Entries that the kernel reports for a map made from this: LRU lists for each processor get equal shares, so it rounds up (or down, where
+    /// that would overflow).
+    /// </summary>
+    private uint EntriesAsCreated()
+    {
+        if (Type is not (BpfMapType.LruHash or BpfMapType.LruPerCpuHash) || !Flags.HasFlag(BpfMapFlags.NoCommonLru))
+            return MaxEntries;
+        uint processors = (uint)ProcessorSet.PossibleCount;
+        ulong up = ((ulong)MaxEntries + processors - 1) / processors * processors;
+        return up <= uint.MaxValue ? (uint)up : MaxEntries / processors * processors;
+    }
+
+    /// <summary>
     /// Every attribute in which a map that exists differs from this declaration, in words. The name does not count: the kernel
     /// shortens it.
     /// </summary>
@@ -108,7 +121,7 @@ public sealed record BpfMapSpec(
         Compare("type", Type, actual.Type);
         Compare("key size", KeySize, actual.KeySize);
         Compare("value size", ValueSize, actual.ValueSize);
-        Compare("max entries", MaxEntries, actual.MaxEntries);
+        Compare("max entries", EntriesAsCreated(), actual.MaxEntries);
         // Cloned and read-only descriptors carry flags that are not of the map.
         const BpfMapFlags OfDescriptor = BpfMapFlags.ReadOnly | BpfMapFlags.WriteOnly;
         Compare("flags", Flags & ~OfDescriptor, actual.Flags & ~OfDescriptor);

@@ -11,7 +11,7 @@ public delegate void RingBufferHandler(int ring, ReadOnlySpan<byte> record);
 
 /// <summary>
 /// Reads BPF ring buffers, usually one for each processor. The kernel tells nobody how many records found no room: a program that cannot
-/// reserve must count that itself; <see cref="GetBacklog"/> shows how close a ring is to that.
+/// reserve must count that itself; <see cref="GetBacklog"/> shows how close a ring is to that. Dispose it after <see cref="Run"/> has returned.
 /// </summary>
 public sealed unsafe class RingBufferReader : IDisposable
 {
@@ -68,7 +68,7 @@ public sealed unsafe class RingBufferReader : IDisposable
         using CancellationTokenRegistration registration = cancellation.Register(Wake);
         while (!cancellation.IsCancellationRequested)
         {
-            // What is there already raises no edge; programs may also submit without a wake-up.
+            // Programs may submit without a wake-up, so look before sleeping.
             Drain(handler);
             if (!cancellation.IsCancellationRequested)
                 Wait(timeoutMs);

@@ -76,6 +76,8 @@ public sealed class LinkTests : IDisposable
         Send(5);
         Assert.Equal((ulong)sent, Count(0) + Count(1));
         Assert.Equal(0, adopted.GetInfo().InterfaceIndex);
+        Assert.True(BpfFileSystem.Unpin(pin));
+        Assert.False(BpfFileSystem.Unpin(pin));
     }
 
     [Fact]
@@ -89,6 +91,30 @@ public sealed class LinkTests : IDisposable
             () => BpfLink.AttachTcx(dropping.Program("decide_otherwise"), Loopback, TcDirection.Ingress, TcxPosition.First));
         Send(2);
         Assert.Equal(0ul, Count(0));
+    }
+
+    [Fact]
+    public void Query_lists_what_is_attached_in_the_order_it_runs()
+    {
+        IReadOnlyList<BpfAttachment> Query() => _namespace.Run(() => BpfAttachment.QueryTcx(Loopback, TcDirection.Ingress));
+        Assert.Empty(Query());
+        using BpfLink second = AttachTcx("decide");
+        using BpfLink first = _namespace.Run(
+            () => BpfLink.AttachTcx(_object.Program("emit"), Loopback, TcDirection.Ingress, TcxPosition.First));
+        Assert.Equal([Of(first), Of(second)], Query());
+        using BpfProgram opened = BpfProgram.OpenById(Query()[0].ProgramId);
+        Assert.Equal("emit", opened.Name);
+
+        static BpfAttachment Of(BpfLink link) => new(link.GetInfo().ProgramId, link.GetInfo().Id);
+    }
+
+    [Fact]
+    public void Query_of_a_cgroup_lists_its_programs()
+    {
+        string cgroup = _sandbox.CreateCgroup();
+        Assert.Empty(BpfAttachment.QueryCgroup(cgroup, BpfAttachType.CgroupInet4Connect));
+        using BpfLink link = BpfLink.AttachCgroup(_object.Program("permit"), cgroup, BpfAttachType.CgroupInet4Connect);
+        Assert.Equal(link.GetInfo().ProgramId, Assert.Single(BpfAttachment.QueryCgroup(cgroup, BpfAttachType.CgroupInet4Connect)).ProgramId);
     }
 
     [Fact]

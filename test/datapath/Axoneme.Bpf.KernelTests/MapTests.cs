@@ -143,6 +143,18 @@ public sealed class MapTests : IDisposable
     }
 
     [Fact]
+    public void Map_that_the_kernel_rounded_fits_its_own_declaration()
+    {
+        // With one processor nothing is rounded, and the test shows only that equal is equal.
+        uint odd = ((uint)ProcessorSet.PossibleCount * 10) - 1;
+        var spec = new BpfMapSpec("rounded", BpfMapType.LruHash, 4, 4, odd, BpfMapFlags.NoCommonLru);
+        using BpfMap created = BpfMap.OpenOrCreatePinned(spec, _sandbox.Pin("rounded"));
+        using BpfMap opened = BpfMap.OpenOrCreatePinned(spec, _sandbox.Pin("rounded"));
+        Assert.Equal(created.Id, opened.Id);
+        Assert.Equal(0u, created.Spec.MaxEntries % (uint)ProcessorSet.PossibleCount);
+    }
+
+    [Fact]
     public void Racing_openers_get_one_map()
     {
         var spec = new BpfMapSpec("raced", BpfMapType.Hash, 4, 4, 8);

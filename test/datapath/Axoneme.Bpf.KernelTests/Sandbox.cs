@@ -18,8 +18,8 @@ public sealed class Sandbox : IDisposable
     {
         PinDirectory = Directory.CreateTempSubdirectory("axbpf-").FullName;
         _undo.Add(() => Directory.Delete(PinDirectory));
-        if (Libc.Mount("bpf", PinDirectory, "bpf", 0, null) != 0)
-            throw SystemCallException.FromLastError($"mount bpffs on {PinDirectory}");
+        Assert.True(BpfFileSystem.Mount(PinDirectory));
+        Assert.False(BpfFileSystem.Mount(PinDirectory));
         // MNT_DETACH: descriptors that a failed test left open must not keep the mount.
         _undo.Add(() => _ = Libc.Unmount(PinDirectory, 2));
     }
