@@ -162,6 +162,31 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public void Namespace_link_decides_about_listeners_of_that_namespace()
+    {
+        using var listener = _namespace.Run(() =>
+        {
+            var socket = new TcpListener(IPAddress.Loopback, 0);
+            socket.Start();
+            return socket;
+        });
+        var address = (IPEndPoint)listener.LocalEndpoint;
+        using (BpfLink link = BpfLink.AttachNetworkNamespace(_object.Program("hide_listeners"), _namespace, BpfAttachType.SkLookup))
+        {
+            Assert.Equal(BpfLinkType.NetworkNamespace, link.GetInfo().Type);
+            Assert.Throws<SocketException>(Connect);
+        }
+
+        Connect();
+
+        void Connect() => _namespace.Run(() =>
+        {
+            using var client = new TcpClient();
+            client.Connect(address);
+        });
+    }
+
+    [Fact]
     public void Attaching_to_a_missing_device_names_program_and_device()
     {
         var failure = Assert.Throws<SystemCallException>(

@@ -122,4 +122,10 @@ int permit(struct bpf_sock_addr *context __attribute__((unused)))
 	return 1;
 }
 
+SEC("sk_lookup")
+int hide_listeners(struct bpf_sk_lookup *context __attribute__((unused)))
+{
+	return SK_DROP;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";
