@@ -60,9 +60,17 @@ internal static class PodSets
     /// <summary>A short name of a template's content; equal templates have equal names.</summary>
     public static string HashOf(JsonNode template)
     {
-        byte[] hash = SHA256.HashData(JsonText.Write(template));
+        byte[] hash = SHA256.HashData(JsonText.Write(Sorted(template)));
         return string.Concat(hash.Take(10).Select(b => HashAlphabet[b % HashAlphabet.Length]));
     }
+
+    // The order of members depends on how the object was written and means nothing.
+    private static JsonNode? Sorted(JsonNode? node) => node switch
+    {
+        JsonObject map => new JsonObject(map.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => KeyValuePair.Create(p.Key, Sorted(p.Value)))),
+        JsonArray list => new JsonArray([.. list.Select(Sorted)]),
+        _ => node?.DeepClone(),
+    };
 
     /// <summary>The number that a count or percentage means.</summary>
     public static int Count(JsonNode? value, int total, bool roundUp)

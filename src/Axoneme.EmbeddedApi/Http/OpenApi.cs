@@ -10,7 +10,6 @@ namespace Axoneme.EmbeddedApi.Http;
 /// <summary>OpenAPI documents made from the schemas: one of version 2 for all groups, one of version 3 for each.</summary>
 internal sealed class OpenApi(ResourceCatalog catalog)
 {
-    private const string V2Protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     private readonly Lock _gate = new();
     private int _revision = -1;
     private byte[] _v2 = [];
@@ -22,7 +21,8 @@ internal sealed class OpenApi(ResourceCatalog catalog)
         Refresh();
         string accept = context.Request.Headers.Accept.ToString();
         if (accept.Contains("application/com.github.proto-openapi.spec.v2", StringComparison.Ordinal))
-            await Responses.BytesAsync(context, _v2Protobuf, V2Protobuf).ConfigureAwait(false);
+            // Go's parser of media types refuses the name under which clients ask for it.
+            await Responses.BytesAsync(context, _v2Protobuf, "application/octet-stream").ConfigureAwait(false);
         else if (accept.Length == 0 || accept.Contains("json", StringComparison.Ordinal) || accept.Contains("*/*", StringComparison.Ordinal))
             await Responses.BytesAsync(context, _v2, "application/json").ConfigureAwait(false);
         else

@@ -108,7 +108,10 @@ internal static class FieldOwnership
         foreach ((string name, JsonNode? value) in wanted)
         {
             Schema child = SchemaCheck.Resolve(schema.Child(name) ?? new Schema());
-            live.Remove(name, out JsonNode? present);
+            JsonNode? present = live[name];
+            // Detached, but its place among the members is kept.
+            if (present is not null)
+                live[name] = null;
             live[name] = value switch
             {
                 JsonObject map when present is JsonObject before && !child.AtomicMap => Merge(before, map, child),

@@ -50,17 +50,26 @@ internal static class StrategicMerge
                 target.Remove(name);
                 break;
             case JsonObject map:
-                target.Remove(name, out JsonNode? present);
+                JsonNode? present = Detach(target, name);
                 target[name] = Apply(schema.AtomicMap || present is not JsonObject ? [] : (JsonObject)present, map, schema);
                 break;
             case JsonArray list when schema.PatchMergeKey is { } key:
-                target.Remove(name, out JsonNode? items);
+                JsonNode? items = Detach(target, name);
                 target[name] = MergeList(items as JsonArray ?? [], list, key, schema.Items ?? new Schema());
                 break;
             default:
                 target[name] = value.Copy();
                 break;
         }
+    }
+
+    // The member keeps its place.
+    private static JsonNode? Detach(JsonObject owner, string name)
+    {
+        JsonNode? child = owner[name];
+        if (child is not null)
+            owner[name] = null;
+        return child;
     }
 
     private static JsonArray MergeList(JsonArray present, JsonArray patch, string key, Schema items)
