@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Bpf;
+using Axoneme.Datapath.Abi;
+using Axoneme.Linux;
+using Axoneme.Netlink;
+using Axoneme.Network;
+
+namespace Axoneme.Datapath;
+
+/// <summary>
+/// The node's part of the datapath: maps, devices and the programs on them. Starting it on a node where an earlier run left all of that
+/// takes everything over and replaces the programs atomically, so traffic goes on; disposing it leaves everything at work.
+/// </summary>
+public sealed class NodeDatapath : IDisposable
+{
+    private readonly NodeDevices _devices;
+
+    private NodeDatapath(DatapathOptions options, DatapathReport report)
+    {
+        Options = options;
+        Report = report;
+        Paths = new DatapathPaths(options.BpfRoot);
+        Netlink = RouteNetlink.Open(options.HostNamespace);
+        _devices = new NodeDevices(options, Netlink);
+        if (BpfFileSystem.Ensure(options.BpfRoot))
+            report.AddCreated($"mount {options.BpfRoot}");
+        Maps = DatapathMaps.OpenOrCreate(Paths, options.MapSizes, report);
+        Endpoints = new EndpointDatapath(this);
+    }
+
+    public DatapathOptions Options { get; }
+
+    public DatapathPaths Paths { get; }
+
+    /// <summary>What the start created, adopted and repaired.</summary>
+    public DatapathReport Report { get; private set; }
+
+    public DatapathMaps Maps { get; }
+
+    /// <summary>The host namespace's socket.</summary>
+    public RouteNetlink Netlink { get; }
+
+    public EndpointDatapath Endpoints { get; }
+
+    /// <summary>Index of cilium_host.</summary>
+    public int HostDevice => _devices.Host.Index;
+
+    public MacAddress HostMac => _devices.Host.Mac ?? default;
+
+    /// <summary>Index of cilium_vxlan; 0 in native mode.</summary>
+    public int TunnelDevice => _devices.Tunnel?.Index ?? 0;
+
+    /// <summary>Of pods' devices, in bytes.</summary>
+    public int DeviceMtu => _devices.Mtu;
+
+    /// <summary>Of pods' default routes, in bytes: less than the device's where packets are encapsulated.</summary>
+    public int RouteMtu => _devices.RouteMtu;
+
+    /// <summary>Brings the node's datapath up or takes it over.</summary>
+    /// <exception cref="SystemCallException">The kernel refused something; what was done until then stays and is taken over next time.</exception>
+    /// <exception cref="InvalidOperationException">A device of the options does not exist.</exception>
+    public static NodeDatapath Start(DatapathOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        var node = new NodeDatapath(options, new DatapathReport());
+        try
+        {
+            node.Ensure(node.Report);
+            return node;
+        }
+        catch
+        {
+            node.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Looks over devices, addresses, settings and attachments again and puts right what others changed.</summary>
+    public DatapathReport Repair()
+    {
+        var report = new DatapathReport();
+        Ensure(report);
+        return report;
+    }
+
+    public void Dispose()
+    {
+        Maps.Dispose();
+        Netlink.Dispose();
+    }
+
+    /// <summary>Removes everything that any run has made on this node: attachments, devices, routes, maps. Endpoints' devices as well.</summary>
+    public void Uninstall()
+    {
+        foreach (ushort endpoint in Endpoints.Pinned())
+            BpfFileSystem.DeleteFolder(Paths.EndpointFolder(endpoint));
+        BpfFileSystem.DeleteFolder(Paths.Objects);
+        _devices.Remove();
+        foreach (Route route in Netlink.ListRoutes(table: 0).Where(r => r.Protocol == RouteProtocol.Axoneme))
+            Netlink.DeleteRoute(route);
+        BpfFileSystem.DeleteFolder(Paths.Maps);
+    }
+
+    /// <summary>Settings that all packet programs share.</summary>
+    internal T SharedConstants<T>(BpfObjectImage image)
+        where T : unmanaged, IBpfConstants, IHostOverlayPodConstants
+    {
+        T constants = image.DefaultConstants<T>();
+        constants.UplinkIfindex = _devices.Uplinks.Count == 1 ? (uint)_devices.Uplinks[0].Index : 0;
+        constants.UplinkMtu = (uint)_devices.Mtu;
+        constants.TunnelIfindex = (uint)TunnelDevice;
+        constants.TunnelMtu = (uint)_devices.RouteMtu;
+        constants.TunnelPort = Options.TunnelPort;
+        constants.TraceAggregation = (byte)Options.MonitorAggregation;
+        return constants;
+    }
+
+    /// <summary>Runs in the host namespace; attaching to devices needs that.</summary>
+    internal T InHost<T>(Func<T> work) => Options.HostNamespace is { } host ? host.Run(work) : work();
+
+    private void Ensure(DatapathReport report)
+    {
+        _devices.Ensure(report);
+        AttachDevices(report);
+        AttachSockets(report);
+        RemoveStaleDevices(report);
+    }
+
+    private void AttachDevices(DatapathReport report)
+    {
+        using BpfObject host = Load<HostConstants>(HostObject.Image);
+        using BpfObject? overlay = Options.IsTunnel ? Load<OverlayConstants>(OverlayObject.Image) : null;
+        InHost(() =>
+        {
+            foreach (Link uplink in _devices.Uplinks)
+            {
+                Attach(report, uplink, host.Program(HostObject.FromNetdev), TcDirection.Ingress);
+                Attach(report, uplink, host.Program(HostObject.ToNetdev), TcDirection.Egress);
+            }
+
+            Attach(report, _devices.Host, host.Program(HostObject.FromHost), TcDirection.Egress);
+            if (overlay is not null)
+                Attach(report, _devices.Tunnel!, overlay.Program(OverlayObject.FromOverlay), TcDirection.Ingress);
+            return true;
+        });
+    }
+
+    private BpfObject Load<T>(BpfObjectImage image)
+        where T : unmanaged, IBpfConstants, IHostOverlayPodConstants
+    {
+        BpfObject loaded = image.Open();
+        try
+        {
+            loaded.SetConstants(SharedConstants<T>(image));
+            Maps.Reuse(loaded, image);
+            loaded.Load();
+            return loaded;
+        }
+        catch
+        {
+            loaded.Dispose();
+            throw;
+        }
+    }
+
+    private void Attach(DatapathReport report, Link device, BpfProgram program, TcDirection direction)
+    {
+        string folder = Paths.DeviceLinks(device.Name);
+        Directory.CreateDirectory(folder);
+        Note(report, $"{program.Name} on {device.Name}",
+            PinnedLinks.EnsureTcx(Path.Combine(folder, program.Name), program, device.Index, direction));
+    }
+
+    private void AttachSockets(DatapathReport report)
+    {
+        if (!Options.SocketLoadBalancing)
+        {
+            BpfFileSystem.DeleteFolder(Paths.SocketLinks);
+            return;
+        }
+
+        using BpfObject sockets = SockObject.Image.Open();
+        Maps.Reuse(sockets, SockObject.Image);
+        sockets.Load();
+        Directory.CreateDirectory(Paths.SocketLinks);
+        foreach ((string name, BpfAttachType type, bool isV6) in SocketHooks)
+        {
+            string pin = Path.Combine(Paths.SocketLinks, name);
+            // IPv6 hooks serve IPv4 as well: sockets of both families connect through them.
+            if (isV6 ? Options.EnableIPv6 || Options.EnableIPv4 : Options.EnableIPv4)
+                Note(report, $"{name} on {Options.CgroupRoot}",
+                    PinnedLinks.EnsureCgroup(pin, sockets.Program(name), Options.CgroupRoot, type));
+            else
+                File.Delete(pin);
+        }
+    }
+
+    private static readonly (string Name, BpfAttachType Type, bool IsV6)[] SocketHooks =
+    [
+        (SockObject.SockConnect4, BpfAttachType.CgroupInet4Connect, false),
+        (SockObject.SockSendmsg4, BpfAttachType.CgroupUdp4SendMessage, false),
+        (SockObject.SockRecvmsg4, BpfAttachType.CgroupUdp4ReceiveMessage, false),
+        (SockObject.SockGetpeername4, BpfAttachType.CgroupInet4GetPeerName, false),
+        (SockObject.SockConnect6, BpfAttachType.CgroupInet6Connect, true),
+        (SockObject.SockSendmsg6, BpfAttachType.CgroupUdp6SendMessage, true),
+        (SockObject.SockRecvmsg6, BpfAttachType.CgroupUdp6ReceiveMessage, true),
+        (SockObject.SockGetpeername6, BpfAttachType.CgroupInet6GetPeerName, true),
+    ];
+
+    // Pins of devices that the options no longer name, or that are gone.
+    private void RemoveStaleDevices(DatapathReport report)
+    {
+        HashSet<string> wanted = [.. _devices.Uplinks.Append(_devices.Host).Select(l => Paths.DeviceLinks(l.Name))];
+        if (_devices.Tunnel is { } tunnel)
+            wanted.Add(Paths.DeviceLinks(tunnel.Name));
+        foreach (string folder in Directory.EnumerateDirectories(Paths.Devices))
+        {
+            if (wanted.Contains(Path.Combine(folder, "links")))
+                continue;
+            BpfFileSystem.DeleteFolder(folder);
+            report.AddRepaired($"links of {Path.GetFileName(folder)} were removed");
+        }
+    }
+
+    internal static void Note(DatapathReport report, string what, LinkOutcome outcome)
+    {
+        switch (outcome)
+        {
+            case LinkOutcome.Created:
+                report.AddCreated(what);
+                break;
+            case LinkOutcome.Adopted:
+                report.AddAdopted(what);
+                break;
+            case LinkOutcome.Replaced:
+                report.AddRepaired($"{what} was attached elsewhere");
+                break;
+        }
+    }
+}
