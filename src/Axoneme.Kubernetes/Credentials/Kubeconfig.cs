@@ -54,6 +54,11 @@ public static class Kubeconfig
         {
             throw new KubernetesConfigException(path, $"line {e.Start.Line}", $"not valid YAML: {e.Message}", e);
         }
+        catch (InvalidOperationException e)
+        {
+            // The parser's way of saying that the text ends too early.
+            throw new KubernetesConfigException(path, "", "not valid YAML: it ends within a list or mapping", e);
+        }
 
         throw new KubernetesConfigException(path, "", "not a kubeconfig: the top level is no mapping");
     }

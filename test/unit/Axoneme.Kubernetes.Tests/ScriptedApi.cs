@@ -18,6 +18,9 @@ namespace Axoneme.Kubernetes.Tests;
 /// <summary>An API server that does what the test says: each request is answered by the next step of the script, and recorded.</summary>
 public sealed class ScriptedApi : IAsyncDisposable
 {
+    /// <summary>Item of the request's context that holds its body, for scripts.</summary>
+    public const string BodyItem = "body";
+
     private readonly WebApplication _app;
     private readonly ConcurrentQueue<RequestDelegate> _script = new();
 
@@ -110,6 +113,7 @@ public sealed class ScriptedApi : IAsyncDisposable
     {
         using var reader = new StreamReader(context.Request.Body, Encoding.UTF8);
         string body = await reader.ReadToEndAsync(context.RequestAborted);
+        context.Items[BodyItem] = body;
         Requests.Enqueue(new RecordedRequest(
             context.Request.Method, context.Request.Path, context.Request.Query.ToDictionary(q => q.Key, q => q.Value.ToString()), context.Request.Headers.Authorization,
             context.Request.ContentType, body, context.Request.Protocol));
