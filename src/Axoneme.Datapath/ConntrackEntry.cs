@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
+using Axoneme.Datapath.Abi;
+using Axoneme.Network;
+
+namespace Axoneme.Datapath;
+
+/// <summary>A connection as conntrack has it, turned so that <see cref="Source"/> is the end that sent the first packet.</summary>
+/// <param name="Remaining">Time until it may be removed; negative when it should be gone already.</param>
+public sealed record ConntrackEntry(
+    L4Address Source, L4Address Destination, CtScope Scope, CtFlags Flags, TimeSpan Remaining)
+{
+    public SecurityIdentity SourceIdentity { get; init; }
+
+    /// <summary>Reverse NAT number of the service that the source addressed; 0 none.</summary>
+    public ushort ReverseNat { get; init; }
+
+    /// <summary>Chosen backend, in service scope.</summary>
+    public uint Backend { get; init; }
+
+    public ulong ForwardPackets { get; init; }
+
+    public ulong ForwardBytes { get; init; }
+
+    public ulong ReplyPackets { get; init; }
+
+    public ulong ReplyBytes { get; init; }
+
+    internal static ConntrackEntry Decode(in Ct4Key key, in CtEntry entry, uint nowSeconds)
+        => Decode(key.LowAddr.ToAddress(), key.LowPort.Value, key.HighAddr.ToAddress(), key.HighPort.Value,
+            (L4Protocol)key.Protocol, (CtScope)key.Scope, entry, nowSeconds);
+
+    internal static ConntrackEntry Decode(in Ct6Key key, in CtEntry entry, uint nowSeconds)
+        => Decode(key.LowAddr.ToAddress(), key.LowPort.Value, key.HighAddr.ToAddress(), key.HighPort.Value,
+            (L4Protocol)key.Protocol, (CtScope)key.Scope, entry, nowSeconds);
+
+    private static ConntrackEntry Decode(
+        IpAddress lowAddress, ushort lowPort, IpAddress highAddress, ushort highPort,
+        L4Protocol protocol, CtScope scope, in CtEntry entry, uint nowSeconds)
+    {
+        var low = new L4Address(lowAddress, lowPort, protocol);
+        var high = new L4Address(highAddress, highPort, protocol);
+        var flags = (CtFlags)entry.Flags;
+        (L4Address source, L4Address destination) = flags.HasFlag(CtFlags.LowInitiates) ? (low, high) : (high, low);
+        return new ConntrackEntry(source, destination, scope, flags, TimeSpan.FromSeconds((long)entry.LifetimeS - nowSeconds))
+        {
+            SourceIdentity = new SecurityIdentity(entry.SourceIdentity),
+            ReverseNat = entry.RevNat,
+            Backend = entry.Backend,
+            ForwardPackets = entry.ForwardPackets,
+            ForwardBytes = entry.ForwardBytes,
+            ReplyPackets = entry.ReplyPackets,
+            ReplyBytes = entry.ReplyBytes,
+        };
+    }
+}
+
+/// <summary>CLOCK_MONOTONIC, which the programs stamp lifetimes and events with; unlike <see cref="System.Diagnostics.Stopwatch"/> by contract.</summary>
+internal static partial class KernelClock
+{
+    private const int CLOCK_MONOTONIC = 1;
+
+    public static unsafe uint NowSeconds()
+    {
+        long* time = stackalloc long[2];
+        return GetTime(CLOCK_MONOTONIC, time) == 0 ? (uint)time[0] : throw new InvalidOperationException("no monotonic clock");
+    }
+
+    [LibraryImport("libc", EntryPoint = "clock_gettime")]
+    private static unsafe partial int GetTime(int clock, long* time);
+}
