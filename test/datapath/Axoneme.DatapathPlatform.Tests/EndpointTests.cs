@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+using Axoneme.Datapath;
+using Axoneme.Linux;
+using Axoneme.Netlink;
+using Axoneme.Network;
+using Axoneme.Tables;
+
+namespace Axoneme.DatapathPlatform.Tests;
+
+public sealed class EndpointTests
+{
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Two_pods_reach_each_other_over_both_families()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        NetworkNamespace first = await AddPod(test, node, 5);
+        await AddPod(test, node, 6);
+        Ping(first, TestNode.Router4.Add(6));
+        Ping(first, TestNode.Router6.Add(6));
+    }
+
+    [Fact]
+    public async Task Restart_under_a_stream_of_pings_loses_none()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        NetworkNamespace first = await AddPod(test, node, 5);
+        await AddPod(test, node, 6);
+        const int Count = 300;
+        using Process ping = TestNode.StartIn(first, "ping", "-n", "-i", "0.01", "-c", $"{Count}", TestNode.Router4.Add(6).ToString());
+        // The stream must be running before the programs are replaced under it.
+        await ping.StandardOutput.ReadLineAsync(Cancellation);
+        await ping.StandardOutput.ReadLineAsync(Cancellation);
+
+        using NodeDatapath again = test.Start();
+        var report = new DatapathReport();
+        foreach (ushort id in new ushort[] { 5, 6 })
+            Assert.NotNull(await again.Endpoints.AdoptAsync(TestNode.Endpoint(id), report));
+        Assert.Equal(4, report.Adopted.Count);
+        Assert.Empty(report.Created);
+        Assert.Empty(report.Repaired);
+
+        string output = await ping.StandardOutput.ReadToEndAsync(Cancellation);
+        Match received = Regex.Match(output, @"(\d+) received");
+        Assert.Equal(Count, int.Parse(received.Groups[1].Value));
+    }
+
+    [Fact]
+    public async Task Repeated_creation_keeps_the_device()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        NetworkNamespace pod = test.AddNamespace("pod");
+        EndpointInterface once = await node.Endpoints.CreateAsync(TestNode.Endpoint(5), pod);
+        EndpointInterface twice = await node.Endpoints.CreateAsync(TestNode.Endpoint(5), pod);
+        Assert.Equal(once, twice);
+        Assert.Empty(await node.Endpoints.CheckAsync(TestNode.Endpoint(5), pod));
+    }
+
+    [Fact]
+    public async Task Lost_route_neighbour_and_link_are_found_and_put_back()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        NetworkNamespace pod = test.AddNamespace("pod");
+        EndpointInterfaceSpec spec = TestNode.Endpoint(5);
+        EndpointInterface created = await node.Endpoints.CreateAsync(spec, pod);
+        node.Netlink.DeleteRoute(new Route(IpPrefix.Single(spec.IPv4!.Value)) { Device = created.HostIndex });
+        node.Netlink.DeleteNeighbor(new Neighbor(created.HostIndex, spec.IPv6!.Value));
+        File.Delete(Path.Combine(test.Paths.EndpointLinks(5), "from_pod"));
+
+        Assert.Equal(
+            [$"route {spec.IPv4}/32 is missing", $"neighbour {spec.IPv6} is missing", "program from_pod is not attached"],
+            await node.Endpoints.CheckAsync(spec, pod));
+        var report = new DatapathReport();
+        await node.Endpoints.AdoptAsync(spec, report);
+        Assert.Equal(["from_pod of endpoint 5"], report.Created);
+        Assert.Equal(2, report.Repaired.Count);
+        Assert.Empty(await node.Endpoints.CheckAsync(spec, pod));
+    }
+
+    [Fact]
+    public async Task Removed_endpoint_leaves_nothing()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        int links = node.Netlink.ListLinks().Count;
+        await AddPod(test, node, 5);
+        EndpointInterfaceSpec spec = TestNode.Endpoint(5);
+        await node.Endpoints.RemoveAsync(spec);
+        await node.Endpoints.RemoveAsync(spec);
+
+        Assert.Equal(links, node.Netlink.ListLinks().Count);
+        Assert.Empty(node.Endpoints.Pinned());
+        Assert.False(File.Exists(test.Paths.PolicyMap(5)));
+        Assert.Empty(new EndpointMapTarget(node.Maps).Read());
+        Assert.Null(new PolicyTarget(node.Maps).Read(5));
+        Assert.DoesNotContain(node.Netlink.ListRoutes(), r => r.Destination.IsSingle && r.Protocol == RouteProtocol.Axoneme);
+        Assert.Null(await node.Endpoints.AdoptAsync(spec, new DatapathReport()));
+    }
+
+    /// <summary>Creates a pod with an endpoint that may talk to everybody.</summary>
+    private static async Task<NetworkNamespace> AddPod(TestNode test, NodeDatapath node, ushort id)
+    {
+        NetworkNamespace pod = test.AddNamespace($"pod{id}");
+        EndpointInterface created = await node.Endpoints.CreateAsync(TestNode.Endpoint(id), pod);
+        var failures = new ReconcileFailures<ushort>();
+        await new PolicyTarget(node.Maps).ApplyAsync([new EndpointPolicy(id, Revision: 1)], failures, Cancellation);
+        await new IpcacheTarget(node.Maps).ApplyAsync(
+            [.. created.Spec.Addresses.Select(a => new IpcacheEntry(IpPrefix.Single(a), created.Spec.Identity))],
+            new ReconcileFailures<IpPrefix>(), Cancellation);
+        await new EndpointMapTarget(node.Maps).ApplyAsync(
+            [.. created.MapEntries()], new ReconcileFailures<IpAddress>(), Cancellation);
+        Assert.Equal(0, failures.Count);
+        return pod;
+    }
+
+    private static void Ping(NetworkNamespace from, IpAddress to)
+    {
+        (int code, string output) = TestNode.Run(from, "ping", "-n", "-c", "2", "-i", "0.1", "-W", "2", to.ToString());
+        Assert.True(code == 0, output);
+    }
+}

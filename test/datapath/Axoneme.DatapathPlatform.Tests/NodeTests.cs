@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Datapath;
+using Axoneme.Netlink;
+using Axoneme.Network;
+
+namespace Axoneme.DatapathPlatform.Tests;
+
+public sealed class NodeTests
+{
+    [Theory]
+    [InlineData(RoutingMode.Native)]
+    [InlineData(RoutingMode.Vxlan)]
+    public void Second_start_adopts_everything_that_the_first_created(RoutingMode mode)
+    {
+        using var test = new TestNode(mode);
+        DatapathReport first;
+        using (NodeDatapath node = test.Start())
+            first = node.Report;
+        using NodeDatapath again = test.Start();
+
+        Assert.Empty(first.Adopted);
+        Assert.Empty(first.Repaired);
+        Assert.Empty(again.Report.Created);
+        Assert.Empty(again.Report.Repaired);
+        Assert.Contains("device cilium_host", again.Report.Adopted);
+        Assert.Contains("from_host on cilium_host", again.Report.Adopted);
+        Assert.Contains(again.Report.Adopted, a => a.StartsWith("sock_connect4", StringComparison.Ordinal));
+        Assert.Equal(mode == RoutingMode.Vxlan, again.Report.Adopted.Contains("from_overlay on cilium_vxlan"));
+        Assert.Contains(again.Netlink.ListAddresses(again.HostDevice), a => a.Address == TestNode.Router4 && a.PrefixLength == 32);
+    }
+
+    [Fact]
+    public void Map_of_another_size_is_set_aside_and_reported()
+    {
+        using var test = new TestNode();
+        test.Start().Dispose();
+        test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem("cilium_ct4_global", 8192) };
+        using NodeDatapath again = test.Start();
+        Assert.Equal(["map cilium_ct4_global was replaced: max entries: declared 8192, pinned 4096"], again.Report.Repaired);
+        Assert.True(File.Exists(test.Paths.Map("cilium_ct4_global_old")));
+    }
+
+    [Fact]
+    public void Vanished_device_and_link_come_back()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        node.Netlink.DeleteLink(DatapathPaths.HostDevice);
+        DatapathReport report = node.Repair();
+        Assert.Contains("device cilium_host", report.Created);
+        Assert.Contains("from_host on cilium_host was attached elsewhere", report.Repaired);
+
+        File.Delete(Path.Combine(test.Paths.DeviceLinks(DatapathPaths.HostDevice), "from_host"));
+        Assert.Equal(["from_host on cilium_host"], node.Repair().Created);
+        Assert.Empty(node.Repair().Created);
+    }
+
+    [Fact]
+    public void Missing_uplink_is_named()
+    {
+        using var test = new TestNode();
+        test.Options = test.Options with { Devices = ["nothing0"] };
+        var exception = Assert.Throws<InvalidOperationException>(() => test.Start().Dispose());
+        Assert.Contains("nothing0", exception.Message);
+    }
+
+    [Fact]
+    public void Uninstall_leaves_no_pin_and_no_device()
+    {
+        using var test = new TestNode(RoutingMode.Vxlan);
+        using NodeDatapath node = test.Start();
+        node.Netlink.ReplaceRoute(new Route(IpPrefix.Parse("10.99.0.0/24")) { Device = node.HostDevice });
+        node.Uninstall();
+        Assert.Equal(["lo"], node.Netlink.ListLinks().Where(l => l.Kind is "veth" or "vxlan" || l.Name == "lo").Select(l => l.Name));
+        Assert.DoesNotContain(node.Netlink.ListRoutes(0), r => r.Protocol == RouteProtocol.Axoneme);
+        // The kernel puts maps.debug and progs.debug into every bpffs.
+        Assert.Empty(Directory.EnumerateFiles(test.Options.BpfRoot, "*", SearchOption.AllDirectories).Where(f => !f.EndsWith(".debug", StringComparison.Ordinal)));
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Datapath;
+using Axoneme.Datapath.Abi;
+using Axoneme.Netlink;
+using Axoneme.Network;
+using Axoneme.Tables;
+
+namespace Axoneme.DatapathPlatform.Tests;
+
+public sealed class TargetTests
+{
+    private static readonly L4Address Backend1 = new(IpAddress.Parse("10.55.0.11"), 8080, L4Protocol.Tcp);
+    private static readonly L4Address Backend2 = new(IpAddress.Parse("10.55.0.12"), 8080, L4Protocol.Tcp);
+    private static readonly ServiceMapKey Service1 = new(new L4Address(IpAddress.Parse("10.96.0.1"), 80, L4Protocol.Tcp));
+    private static readonly ServiceMapKey Service2 = new(new L4Address(IpAddress.Parse("10.96.0.2"), 80, L4Protocol.Tcp));
+
+    private static CancellationToken Cancellation => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Ipcache_and_endpoint_entries_read_back_as_written()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        IpcacheEntry[] entries =
+        [
+            new(IpPrefix.Parse("10.1.2.3/32"), new SecurityIdentity(300), IpAddress.Parse("172.30.0.12")),
+            new(IpPrefix.Parse("fd00::3/128"), new SecurityIdentity(300), IpAddress.Parse("fd00:30::12")) { SkipTunnel = true },
+            new(IpPrefix.Parse("10.0.0.0/8"), new SecurityIdentity(0x1000001)),
+            new(IpPrefix.Parse("::/0"), SecurityIdentity.World),
+        ];
+        var ipcache = new IpcacheTarget(maps);
+        await ApplyAll<IpPrefix, IpcacheEntry>(ipcache, entries);
+        Assert.Equal(entries.OrderBy(e => e.Prefix), ipcache.Read().Select(e => e.Value).OrderBy(e => e.Prefix));
+        await ipcache.DeleteAsync([entries[0].Prefix, entries[2].Prefix, entries[2].Prefix], new(), Cancellation);
+        Assert.Equal([entries[1].Prefix, entries[3].Prefix], ipcache.Read().Select(e => e.Key).OrderByDescending(k => k));
+
+        var endpoints = new EndpointMapTarget(maps);
+        EndpointMapEntry[] local =
+        [
+            new(IpAddress.Parse("10.55.0.9")) { EndpointId = 9, Device = 7, PodMac = new(5), HostMac = new(6), Identity = new(300) },
+            new(IpAddress.Parse("fd00::1")) { IsHost = true, Identity = SecurityIdentity.Host },
+        ];
+        await ApplyAll<IpAddress, EndpointMapEntry>(endpoints, local);
+        Assert.Equal(local, endpoints.Read().Select(e => e.Value));
+    }
+
+    [Fact]
+    public async Task Policy_changes_only_what_differs_and_moves_the_revision()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var target = new PolicyTarget(maps);
+        PolicyMapEntry[] rules =
+        [
+            new(new(TrafficDirection.Ingress, new(300), L4Protocol.Tcp, 80, 16)) { Precedence = 5, Cookie = 7 },
+            new(new(TrafficDirection.Egress, new(0), L4Protocol.Udp, 0x4000, 2)) { Deny = true },
+            new(new(TrafficDirection.Egress, new(301), L4Protocol.Any, 0, 0)),
+        ];
+        EndpointPolicy policy = Policy(1, rules);
+        await ApplyAll<ushort, EndpointPolicy>(target, policy);
+        EndpointPolicy read = target.Read(42)!;
+        Assert.True(target.IsSame(policy, read));
+        Assert.True(File.Exists(test.Paths.PolicyMap(42)));
+
+        EndpointPolicy next = Policy(2, rules[0] with { Cookie = 8 }, rules[2]);
+        await ApplyAll<ushort, EndpointPolicy>(target, next);
+        Assert.True(target.IsSame(next, target.Read(42)!));
+        Assert.False(target.IsSame(policy, target.Read(42)!));
+        Assert.Equal([(ushort)42], (await target.ReadActualAsync(Cancellation)).Keys);
+
+        await target.DeleteAsync([42], new(), Cancellation);
+        await target.DeleteAsync([42], new(), Cancellation);
+        Assert.Empty(await target.ReadActualAsync(Cancellation));
+
+        static EndpointPolicy Policy(uint revision, params PolicyMapEntry[] entries) => new(42, revision)
+        {
+            IngressEnforced = true,
+            Entries = entries.ToImmutableDictionary(e => e.Key),
+        };
+    }
+
+    [Fact]
+    public async Task Restart_keeps_the_numbers_of_services_and_backends()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var target = new ServiceTarget(maps);
+        await ApplyAll<ServiceMapKey, ServiceMapEntry>(target, Service(Service2, Backend2), Service(Service1, Backend2, Backend1));
+        var restarted = new ServiceTarget(maps);
+        // In the other order, which numbering anew would show.
+        await ApplyAll<ServiceMapKey, ServiceMapEntry>(restarted, Service(Service1, Backend1, Backend2), Service(Service2, Backend2));
+        foreach (ServiceMapKey key in new[] { Service1, Service2 })
+            Assert.Equal(target.FindId(key), restarted.FindId(key));
+        foreach (L4Address backend in new[] { Backend1, Backend2 })
+            Assert.Equal(target.FindBackendId(backend), restarted.FindBackendId(backend));
+    }
+
+    [Fact]
+    public async Task Deleted_service_leaves_no_slot_no_backend_and_no_reverse_entry()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var target = new ServiceTarget(maps);
+        await ApplyAll<ServiceMapKey, ServiceMapEntry>(target, Service(Service1, Backend1, Backend2), Service(Service2, Backend2));
+        await ApplyAll<ServiceMapKey, ServiceMapEntry>(target, Service(Service1, Backend2));
+        Assert.Equal([Backend2], maps.Backends4.Entries().Select(b => new L4Address(
+            IpAddress.FromV4(b.Value.Addr.Value), b.Value.Port.Value, (L4Protocol)b.Value.Protocol)));
+        Assert.Equal(4, maps.Services4.Entries().Count());
+
+        await target.DeleteAsync([Service1, Service2], new(), Cancellation);
+        Assert.Empty(maps.Services4.Entries());
+        Assert.Empty(maps.Backends4.Entries());
+        Assert.Empty(maps.ReverseNat4.Entries());
+    }
+
+    [Fact]
+    public async Task Reconciler_puts_back_what_others_deleted()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var table = new Table<ServiceMapKey, ServiceMapEntry>("services", s => s.Key);
+        ServiceMapEntry service = Service(Service1, Backend1, Backend2);
+        table.Write(w => w.Upsert(service));
+        var target = new ServiceTarget(maps);
+        var reports = new List<ReconcileReport>();
+        var reconciler = new Reconciler<ServiceMapKey, ServiceMapEntry>(table, target, new ReconcilerOptions
+        {
+            DriftInterval = TimeSpan.Zero,
+            OnReport = reports.Add,
+        });
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancellation);
+        Task run = reconciler.RunAsync(stop.Token);
+        await reconciler.WaitAsync(Service1, table.Revision, Cancellation);
+        Assert.Equal(service, target.Read()[Service1]);
+
+        foreach (LbBackendKey key in maps.Backends4.Entries().Select(e => e.Key).ToArray())
+            maps.Backends4.TryDelete(key);
+        reconciler.RequestCheck();
+        while (!service.Equals(target.Read().GetValueOrDefault(Service1)))
+            await Task.Delay(10, Cancellation);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
+        Assert.Equal(1, reconciler.Repaired);
+    }
+
+    [Fact]
+    public async Task Node_routes_follow_the_table_and_leave_others_alone()
+    {
+        using var test = new TestNode(RoutingMode.Vxlan);
+        using NodeDatapath node = test.Start();
+        var target = new NodeRouteTarget(node);
+        var foreign = new Route(IpPrefix.Parse("10.8.0.0/16")) { Device = node.HostDevice, Protocol = RouteProtocol.Static };
+        node.Netlink.ReplaceRoute(foreign);
+        NodeRoute[] routes = [new(IpPrefix.Parse("10.56.0.0/24"), default), new(IpPrefix.Parse("fd00:56::/64"), default)];
+        await ApplyAll<IpPrefix, NodeRoute>(target, routes);
+        Assert.Equal(routes.ToDictionary(r => r.PodPrefix), await target.ReadActualAsync(Cancellation));
+        Route route = node.Netlink.ListRoutes().Single(r => r.Destination == routes[0].PodPrefix);
+        Assert.Equal((node.HostDevice, TestNode.Router4, (uint)node.RouteMtu), (route.Device, route.Source!.Value, route.Mtu));
+
+        await target.DeleteAsync([.. routes.Select(r => r.PodPrefix)], new(), Cancellation);
+        Assert.Empty(await target.ReadActualAsync(Cancellation));
+        Assert.Contains(foreign, node.Netlink.ListRoutes());
+    }
+
+    [Fact]
+    public async Task Collector_removes_dead_connections_and_those_of_an_address()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        for (ushort port = 1; port <= 2000; port++)
+        {
+            // Every other one is dead since the first second after boot.
+            uint lifetime = port % 2 == 0 ? 1 : uint.MaxValue;
+            maps.Ct4.Update(Key(0x0A000001, port), new CtEntry { LifetimeS = lifetime });
+        }
+
+        maps.Ct4.Update(Key(0x0A000002, 1), new CtEntry { LifetimeS = uint.MaxValue, Flags = (uint)CtFlags.LowInitiates });
+        var collector = new ConntrackCollector(maps, TimeProvider.System);
+        Assert.Equal(new ConntrackPass(Alive: 1001, Removed: 1000), await collector.CollectAsync(Cancellation));
+        Assert.Equal(1000, await collector.RemoveAddressAsync(IpAddress.Parse("10.0.0.1"), Cancellation));
+        using var dump = new DatapathDump(test.Options.BpfRoot);
+        ConntrackEntry left = Assert.Single(dump.Conntrack());
+        Assert.Equal(new L4Address(IpAddress.Parse("10.0.0.2"), 1, L4Protocol.Tcp), left.Source);
+        Assert.Equal(new L4Address(IpAddress.Parse("10.0.0.9"), 80, L4Protocol.Tcp), left.Destination);
+
+        static Ct4Key Key(uint low, ushort port) => new()
+        {
+            LowAddr = low,
+            HighAddr = 0x0A000009,
+            LowPort = port,
+            HighPort = 80,
+            Protocol = (byte)L4Protocol.Tcp,
+        };
+    }
+
+    private static ServiceMapEntry Service(ServiceMapKey key, params L4Address[] backends)
+        => new(key) { Backends = [.. backends.Select(b => new BackendMapEntry(b))] };
+
+    private static DatapathMaps OpenMaps(TestNode test)
+    {
+        Assert.True(BpfFileSystem.Ensure(test.Options.BpfRoot));
+        return DatapathMaps.OpenOrCreate(test.Paths, test.Options.MapSizes, new DatapathReport());
+    }
+
+    private static async Task ApplyAll<TKey, TValue>(IReconcileTarget<TKey, TValue> target, params TValue[] values)
+        where TKey : notnull
+        where TValue : notnull
+    {
+        var failures = new ReconcileFailures<TKey>();
+        await target.ApplyAsync(values, failures, Cancellation);
+        Assert.Equal(0, failures.Count);
+    }
+}
