@@ -91,5 +91,8 @@ public sealed record Frontend
 /// <param name="FreedBackends">Backends that no frontend has any more, as they were.</param>
 public sealed record CatalogChange(ImmutableArray<Frontend> Upserts, ImmutableArray<Frontend> Deletes, ImmutableArray<Backend> FreedBackends)
 {
+    /// <summary>Services that want one of the addresses that the event is about: their problems may have changed.</summary>
+    public ImmutableArray<ResourceName> Concerned { get; init; } = [];
+
     public bool IsEmpty => Upserts.IsEmpty && Deletes.IsEmpty && FreedBackends.IsEmpty;
 }

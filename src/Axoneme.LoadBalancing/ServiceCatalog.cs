@@ -144,10 +144,12 @@ public sealed class ServiceCatalog(string nodeName)
         var upserts = ImmutableArray.CreateBuilder<Frontend>();
         var deletes = ImmutableArray.CreateBuilder<Frontend>();
         var released = new List<Backend>();
+        var concerned = new SortedSet<ResourceName>();
         foreach (L4Address address in touched)
         {
             _frontends.TryGetValue(address, out Frontend? old);
             Frontend? next = _claims.TryGetValue(address, out SortedSet<Claim>? claims) ? Compute(claims.Min!) : null;
+            concerned.UnionWith(claims?.Select(c => c.Service) ?? []);
             if (next is null)
             {
                 _frontendIds.Release(address);
@@ -166,7 +168,7 @@ public sealed class ServiceCatalog(string nodeName)
             released.AddRange(old?.Backends ?? []);
         }
 
-        return new CatalogChange(upserts.ToImmutable(), deletes.ToImmutable(), Release(released));
+        return new CatalogChange(upserts.ToImmutable(), deletes.ToImmutable(), Release(released)) { Concerned = [.. concerned] };
     }
 
     private ImmutableArray<Backend> Release(List<Backend> released)

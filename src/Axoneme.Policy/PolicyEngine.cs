@@ -84,7 +84,7 @@ public sealed class PolicyEngine
         _documents[document.Key] = (document, rules);
         foreach (RuleState rule in rules)
         {
-            foreach (SubjectState subject in rule.Subject.Identities.SelectMany(SubjectsOf))
+            foreach (SubjectState subject in _subjects.Values.Where(s => rule.Subject.Identities.Contains(s.Identity)))
                 Change(subject).Add(rule, _selectors);
         }
 
@@ -293,7 +293,7 @@ public sealed class PolicyEngine
         return subject;
     }
 
-    private IEnumerable<SubjectState> SubjectsOf(SecurityIdentity identity)
+    private List<SubjectState> SubjectsOf(SecurityIdentity identity)
         => _subjectsByIdentity.TryGetValue(identity, out List<SubjectState>? subjects) ? subjects : [];
 
     private SubjectState SubjectOf(SecurityIdentity identity, NamedPorts ports)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 
 namespace Axoneme.Policy;
@@ -6,10 +7,13 @@ namespace Axoneme.Policy;
 /// <summary>What of a pod and its namespace makes its identity, and how identity objects spell it.</summary>
 public static class PodLabels
 {
+    /// <summary>Key of the label that holds the pod's namespace.</summary>
     public const string Namespace = "io.kubernetes.pod.namespace";
     public const string NamespaceLabelPrefix = "io.cilium.k8s.namespace.labels.";
     public const string ServiceAccount = "io.cilium.k8s.policy.serviceaccount";
     public const string Cluster = "io.cilium.k8s.policy.cluster";
+
+    private static readonly IReadOnlyDictionary<string, string> NoLabels = new Dictionary<string, string>();
 
     // Users cannot claim these for themselves: they would choose their own identity.
     private const string ReservedKeys = "io.cilium.k8s";
@@ -20,6 +24,21 @@ public static class PodLabels
         ArgumentNullException.ThrowIfNull(pod);
         ArgumentNullException.ThrowIfNull(filter);
         return filter.Apply(LabelSet.From(All(pod)));
+    }
+
+    /// <summary>The labels of the pod's identity; <paramref name="ns"/> is the object of the pod's namespace.</summary>
+    public static LabelSet For(Pod pod, Namespace? ns, string cluster, LabelFilter filter)
+    {
+        ArgumentNullException.ThrowIfNull(pod);
+        var source = new PodIdentitySource
+        {
+            Namespace = pod.Metadata.Namespace,
+            Cluster = cluster,
+            ServiceAccount = pod.Spec.ServiceAccountName ?? "",
+            Labels = pod.Metadata.Labels ?? NoLabels,
+            NamespaceLabels = ns?.Metadata.Labels ?? NoLabels,
+        };
+        return For(source, filter);
     }
 
     private static IEnumerable<Label> All(PodIdentitySource pod)

@@ -65,6 +65,7 @@ public sealed class ServiceCatalogTests
         Assert.Equal("z", Assert.Single(change.Upserts).Service.Name);
         Assert.Equal(["spec.ports: 10.96.0.1:80/TCP belongs to service shop/z, which is older"], _catalog.ProblemsOf(newer.ResourceName));
         Assert.Empty(_catalog.ProblemsOf(older.ResourceName));
+        Assert.Equal([newer.ResourceName, older.ResourceName], change.Concerned);
         ushort id = change.Upserts[0].Id;
         Frontend taken = Assert.Single(_catalog.DeleteService(older.ResourceName).Upserts);
         Assert.Equal(("a", id), (taken.Service.Name, taken.Id));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 
 namespace Axoneme.Policy.Tests;
@@ -41,6 +42,24 @@ public sealed class LabelTests
     [InlineData("!app app/name", "app/name", true)]
     public void Filter_option_adds_to_the_defaults(string option, string key, bool kept)
         => Assert.Equal(kept, LabelFilter.Parse(option).Keeps(new Label("k8s", key, "x")));
+
+    [Fact]
+    public void Pod_object_gives_the_labels_of_its_identity()
+    {
+        var pod = new Pod
+        {
+            Metadata = new ObjectMeta { Namespace = "blue", Name = "web-0", Labels = new Dictionary<string, string> { ["app"] = "web" } },
+            Spec = new PodSpec
+            {
+                ServiceAccountName = "builder",
+            },
+        };
+        Assert.Equal(
+            LabelSet.Parse(
+                "k8s:app=web", "k8s:io.kubernetes.pod.namespace=blue", "k8s:io.cilium.k8s.policy.cluster=default",
+                "k8s:io.cilium.k8s.policy.serviceaccount=builder"),
+            PodLabels.For(pod, null, "default", LabelFilter.Default));
+    }
 
     [Fact]
     public void Broken_filter_is_named()
