@@ -19,7 +19,9 @@ public readonly record struct BpfAttachment(uint ProgramId, uint LinkId)
         return Query((uint)interfaceIndex, type, withLinks: true, $"tcx {direction} of interface {interfaceIndex}");
     }
 
-    /// <summary>The programs that are attached to this cgroup itself; those of its ancestors, which run as well, are not listed.</summary>
+    /// <summary>
+    /// The programs that are attached to this cgroup itself; those of its ancestors, which run as well, are not listed.
+    /// </summary>
     public static IReadOnlyList<BpfAttachment> QueryCgroup(string cgroupPath, BpfAttachType type)
     {
         int fd = Libc.Open(cgroupPath, Libc.O_RDONLY | Libc.O_CLOEXEC);

@@ -6,8 +6,8 @@ using Axoneme.Linux;
 namespace Axoneme.Bpf;
 
 /// <summary>
-/// Something that a kernel may or may not offer. The answer comes from trying it, once: distributions carry features to older versions, and
-/// configurations leave them out of newer ones.
+/// Something that a kernel may or may not offer. The answer comes from trying it, once: distributions carry features to
+/// older versions, and configurations leave them out of newer ones.
 /// </summary>
 public sealed class BpfFeature
 {
@@ -29,7 +29,8 @@ public sealed class BpfFeature
     /// <summary>The kernel option that it needs besides BPF itself, if any.</summary>
     public string? Configuration { get; }
 
-    /// <exception cref="SystemCallException">The kernel gave no answer; mostly EPERM, without the privilege to use bpf(2).</exception>
+    /// <exception cref="SystemCallException">The kernel gave no answer; mostly EPERM, without the privilege to use
+    /// bpf(2).</exception>
     public bool IsSupported => _probe.Value;
 
     public override string ToString() => $"{Name} (Linux {MinimumKernel})";
@@ -44,10 +45,12 @@ public static unsafe class BpfFeatures
     private const int HelperLoop = 181;
 
     /// <summary>tc programs as links.</summary>
-    public static BpfFeature Tcx { get; } = new("tcx", "6.6", () => CanLink(BpfAttachType.TcxIngress), "CONFIG_NET_XGRESS");
+    public static BpfFeature Tcx { get; } = new("tcx", "6.6", ()
+        => CanLink(BpfAttachType.TcxIngress), "CONFIG_NET_XGRESS");
 
     /// <summary>netkit devices.</summary>
-    public static BpfFeature Netkit { get; } = new("netkit", "6.7", () => CanLink(BpfAttachType.NetkitPrimary), "CONFIG_NETKIT");
+    public static BpfFeature Netkit { get; } = new("netkit", "6.7", ()
+        => CanLink(BpfAttachType.NetkitPrimary), "CONFIG_NETKIT");
 
     /// <summary>Batch operations on hash maps.</summary>
     public static BpfFeature MapBatch { get; } = new("map batch operations", "5.6", CanBatch);
@@ -59,9 +62,11 @@ public static unsafe class BpfFeatures
     public static BpfFeature NoCommonLru { get; } = new("BPF_F_NO_COMMON_LRU", "4.10",
         () => CanCreate(new BpfMapSpec("probe", BpfMapType.LruHash, 4, 4, 1024, BpfMapFlags.NoCommonLru)));
 
-    public static BpfFeature RedirectPeer { get; } = new("bpf_redirect_peer", "5.10", () => HasHelper(HelperRedirectPeer, 2));
+    public static BpfFeature RedirectPeer { get; } = new("bpf_redirect_peer", "5.10", ()
+        => HasHelper(HelperRedirectPeer, 2));
 
-    public static BpfFeature RedirectNeighbour { get; } = new("bpf_redirect_neigh", "5.10", () => HasHelper(HelperRedirectNeighbour, 4));
+    public static BpfFeature RedirectNeighbour { get; } = new("bpf_redirect_neigh", "5.10", ()
+        => HasHelper(HelperRedirectNeighbour, 4));
 
     public static BpfFeature Jiffies64 { get; } = new("bpf_jiffies64", "5.5", () => HasHelper(HelperJiffies64, 0));
 
@@ -69,27 +74,32 @@ public static unsafe class BpfFeatures
     public static BpfFeature Loop { get; } = new("bpf_loop", "5.17", () => KnowsHelper(HelperLoop));
 
     public static BpfFeature CgroupConnect { get; } = new("cgroup connect hooks", "4.17",
-        () => CanLoad(BpfProgramType.CgroupSocketAddress, BpfAttachType.CgroupInet4Connect, ReturnOne), "CONFIG_CGROUP_BPF");
+        () => CanLoad(BpfProgramType.CgroupSocketAddress, BpfAttachType.CgroupInet4Connect, ReturnOne),
+        "CONFIG_CGROUP_BPF");
 
     public static BpfFeature CgroupReceiveMessage { get; } = new("cgroup recvmsg hooks", "5.2",
-        () => CanLoad(BpfProgramType.CgroupSocketAddress, BpfAttachType.CgroupUdp4ReceiveMessage, ReturnOne), "CONFIG_CGROUP_BPF");
+        () => CanLoad(BpfProgramType.CgroupSocketAddress, BpfAttachType.CgroupUdp4ReceiveMessage, ReturnOne),
+        "CONFIG_CGROUP_BPF");
 
     public static BpfFeature CgroupGetPeerName { get; } = new("cgroup getpeername hooks", "5.8",
-        () => CanLoad(BpfProgramType.CgroupSocketAddress, BpfAttachType.CgroupInet4GetPeerName, ReturnOne), "CONFIG_CGROUP_BPF");
+        () => CanLoad(BpfProgramType.CgroupSocketAddress, BpfAttachType.CgroupInet4GetPeerName, ReturnOne),
+        "CONFIG_CGROUP_BPF");
 
     public static BpfFeature CgroupSocketRelease { get; } = new("cgroup socket release hook", "5.9",
-        () => CanLoad(BpfProgramType.CgroupSocket, BpfAttachType.CgroupInetSocketRelease, ReturnOne), "CONFIG_CGROUP_BPF");
+        () => CanLoad(BpfProgramType.CgroupSocket, BpfAttachType.CgroupInetSocketRelease, ReturnOne),
+        "CONFIG_CGROUP_BPF");
 
     public static BpfFeature SkLookup { get; } = new("sk_lookup", "5.9",
         () => CanLoad(BpfProgramType.SkLookup, BpfAttachType.SkLookup, ReturnOne));
 
     /// <summary>Whether the kernel has its own type information, for relocations.</summary>
-    public static BpfFeature KernelBtf { get; } = new("kernel BTF", "5.4", () => File.Exists("/sys/kernel/btf/vmlinux"), "CONFIG_DEBUG_INFO_BTF");
+    public static BpfFeature KernelBtf { get; } = new("kernel BTF", "5.4", ()
+        => File.Exists("/sys/kernel/btf/vmlinux"), "CONFIG_DEBUG_INFO_BTF");
 
     public static IReadOnlyList<BpfFeature> All { get; } =
     [
-        Tcx, Netkit, MapBatch, RingBuffer, NoCommonLru, RedirectPeer, RedirectNeighbour, Jiffies64, Loop, CgroupConnect, CgroupReceiveMessage,
-        CgroupGetPeerName, CgroupSocketRelease, SkLookup, KernelBtf,
+        Tcx, Netkit, MapBatch, RingBuffer, NoCommonLru, RedirectPeer, RedirectNeighbour, Jiffies64, Loop, CgroupConnect,
+        CgroupReceiveMessage, CgroupGetPeerName, CgroupSocketRelease, SkLookup, KernelBtf,
     ];
 
     // r0 = 1; exit
@@ -123,7 +133,10 @@ public static unsafe class BpfFeatures
         return Answer(BpfSystemCall.Try(BpfCommand.MapUpdateBatch, ref attributes), "probe map batch operations");
     }
 
-    /// <summary>Linking to a device that cannot exist fails with ENODEV where the attach type is known, with EINVAL where it is not.</summary>
+    /// <summary>
+    /// Linking to a device that cannot exist fails with ENODEV where the attach type is known, with EINVAL where it is
+    /// not.
+    /// </summary>
     private static bool CanLink(BpfAttachType type)
     {
         using BpfHandle program = Load(BpfProgramType.SchedulerClassifier, 0, ReturnOne, out int errno)
@@ -152,7 +165,9 @@ public static unsafe class BpfFeatures
         return CanLoad(BpfProgramType.SchedulerClassifier, 0, program);
     }
 
-    /// <summary>For helpers whose arguments a probe cannot make: the verifier names an unknown helper before it looks at them.</summary>
+    /// <summary>
+    /// For helpers whose arguments a probe cannot make: the verifier names an unknown helper before it looks at them.
+    /// </summary>
     private static bool KnowsHelper(int helper)
     {
         byte[] log = new byte[4096];
@@ -179,7 +194,8 @@ public static unsafe class BpfFeatures
     };
 
     private static BpfHandle? Load(
-        BpfProgramType type, BpfAttachType attachType, ReadOnlySpan<ulong> instructions, out int errno, byte[]? log = null)
+        BpfProgramType type, BpfAttachType attachType, ReadOnlySpan<ulong> instructions, out int errno,
+        byte[]? log = null)
     {
         fixed (ulong* pointer = instructions)
         fixed (byte* license = "Dual BSD/GPL\0"u8)

@@ -20,7 +20,9 @@ public static unsafe partial class BpfFileSystem
         return result[0] == Magic;
     }
 
-    /// <summary>Mounts a bpffs on a directory, which is created, unless one is there; true when it was mounted now.</summary>
+    /// <summary>
+    /// Mounts a bpffs on a directory, which is created, unless one is there; true when it was mounted now.
+    /// </summary>
     public static bool Mount(string directory)
     {
         Directory.CreateDirectory(directory);
@@ -31,7 +33,9 @@ public static unsafe partial class BpfFileSystem
         return true;
     }
 
-    /// <summary>Removes a pin; false when there was none. What nobody else holds is gone then: a link detaches.</summary>
+    /// <summary>
+    /// Removes a pin; false when there was none. What nobody else holds is gone then: a link detaches.
+    /// </summary>
     public static bool Unpin(string path)
     {
         if (!File.Exists(path))

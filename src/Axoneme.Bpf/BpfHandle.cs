@@ -35,7 +35,9 @@ public sealed partial class BpfHandle : SafeHandleMinusOneIsInvalid
     internal static BpfHandle FromResult(int result, string operation)
         => result >= 0 ? Adopt(result) : throw new SystemCallException(operation, -result);
 
-    /// <summary>Keeps the descriptor open during a call, also when another thread disposes the handle meanwhile.</summary>
+    /// <summary>
+    /// Keeps the descriptor open during a call, also when another thread disposes the handle meanwhile.
+    /// </summary>
     internal Usage Use() => new(this);
 
     protected override bool ReleaseHandle() => Libc.Close((int)handle) == 0;

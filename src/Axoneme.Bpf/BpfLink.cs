@@ -23,7 +23,9 @@ public enum BpfLinkType
     Netkit = 13,
 }
 
-/// <summary>Side of a device that a tc program sees; <see cref="Ingress"/> of a veth's host end is what its peer sends.</summary>
+/// <summary>
+/// Side of a device that a tc program sees; <see cref="Ingress"/> of a veth's host end is what its peer sends.
+/// </summary>
 public enum TcDirection
 {
     Ingress,
@@ -54,8 +56,9 @@ public sealed record BpfLinkInfo(
     uint Id, BpfLinkType Type, uint ProgramId, int InterfaceIndex, BpfAttachType AttachType, ulong CgroupId);
 
 /// <summary>
-/// An attachment that lasts as long as the link: until the descriptor is disposed, and longer if it is pinned. Another process adopts it with
-/// <see cref="OpenPinned"/> and replaces the program with <see cref="Update"/>, without a packet that meets none.
+/// An attachment that lasts as long as the link: until the descriptor is disposed, and longer if it is pinned. Another
+/// process adopts it with <see cref="OpenPinned"/> and replaces the program with <see cref="Update"/>, without a packet
+/// that meets none.
 /// </summary>
 public sealed class BpfLink : IDisposable
 {
@@ -71,7 +74,8 @@ public sealed class BpfLink : IDisposable
     public string Target { get; }
 
     /// <summary>Attaches a tc program to a device of the current network namespace (Linux 6.6).</summary>
-    public static BpfLink AttachTcx(BpfProgram program, int interfaceIndex, TcDirection direction, TcxPosition position = TcxPosition.Last)
+    public static BpfLink AttachTcx(
+        BpfProgram program, int interfaceIndex, TcDirection direction, TcxPosition position = TcxPosition.Last)
     {
         ArgumentNullException.ThrowIfNull(program);
         // BPF_F_BEFORE and BPF_F_AFTER without a relative program mean the head and the tail.
@@ -93,7 +97,8 @@ public sealed class BpfLink : IDisposable
             Target = (uint)primaryInterfaceIndex,
             AttachType = (uint)(peer ? BpfAttachType.NetkitPeer : BpfAttachType.NetkitPrimary),
         };
-        return Create(program, attributes, $"netkit {(peer ? "peer" : "primary")} of interface {primaryInterfaceIndex}");
+        return Create(program, attributes,
+            $"netkit {(peer ? "peer" : "primary")} of interface {primaryInterfaceIndex}");
     }
 
     /// <summary>Attaches to a device's XDP hook; a device has one.</summary>
@@ -117,7 +122,8 @@ public sealed class BpfLink : IDisposable
         if (fd < 0)
             throw SystemCallException.FromLastError($"open cgroup {cgroupPath}");
         using BpfHandle cgroup = BpfHandle.Adopt(fd);
-        return Create(program, new LinkCreateAttributes { Target = (uint)fd, AttachType = (uint)type }, $"{type} of cgroup {cgroupPath}");
+        return Create(program, new LinkCreateAttributes { Target = (uint)fd, AttachType = (uint)type },
+            $"{type} of cgroup {cgroupPath}");
     }
 
     /// <summary>Attaches to a network namespace (<see cref="BpfAttachType.SkLookup"/>).</summary>
@@ -146,7 +152,11 @@ public sealed class BpfLink : IDisposable
         ArgumentNullException.ThrowIfNull(program);
         using var link = Handle.Use();
         using var use = program.Handle.Use();
-        var attributes = new LinkUpdateAttributes { LinkFd = (uint)link.Descriptor, NewProgramFd = (uint)use.Descriptor };
+        var attributes = new LinkUpdateAttributes
+        {
+            LinkFd = (uint)link.Descriptor,
+            NewProgramFd = (uint)use.Descriptor,
+        };
         int result = BpfSystemCall.Try(BpfCommand.LinkUpdate, ref attributes);
         if (result < 0)
             throw new SystemCallException($"replace the program of {Target} by {program.Name}", -result);
@@ -174,7 +184,8 @@ public sealed class BpfLink : IDisposable
             BpfLinkType.Xdp => (uint)BpfAttachType.Xdp,
             _ => info.InterfaceAttachType,
         };
-        return new BpfLinkInfo(info.Id, type, info.ProgramId, onInterface ? (int)info.Interface : 0, (BpfAttachType)attachType,
+        return new BpfLinkInfo(
+            info.Id, type, info.ProgramId, onInterface ? (int)info.Interface : 0, (BpfAttachType)attachType,
             onCgroup ? info.CgroupId : 0);
     }
 

@@ -6,8 +6,8 @@ using Axoneme.Linux;
 namespace Axoneme.Bpf;
 
 /// <summary>
-/// A kernel map with keys and values as bytes. Safe for use by many threads: the kernel synchronises, entry by entry. Disposing closes the
-/// descriptor; a pinned map lives on.
+/// A kernel map with keys and values as bytes. Safe for use by many threads: the kernel synchronises, entry by entry.
+/// Disposing closes the descriptor; a pinned map lives on.
 /// </summary>
 public sealed class BpfMap : IDisposable
 {
@@ -29,7 +29,9 @@ public sealed class BpfMap : IDisposable
 
     public string Name => Spec.Name;
 
-    /// <summary>Bytes that a lookup returns: for a per-CPU map the values of all possible processors, each rounded up to 8.</summary>
+    /// <summary>
+    /// Bytes that a lookup returns: for a per-CPU map the values of all possible processors, each rounded up to 8.
+    /// </summary>
     public int ValueLength { get; }
 
     internal int Descriptor => (int)Handle.DangerousGetHandle();
@@ -81,7 +83,8 @@ public sealed class BpfMap : IDisposable
     }
 
     /// <summary>Opens a map by its id.</summary>
-    public static BpfMap OpenById(uint id) => Open(BpfSystemCall.OpenById(BpfCommand.MapGetFdById, id, "map"), name: null);
+    public static BpfMap OpenById(uint id)
+        => Open(BpfSystemCall.OpenById(BpfCommand.MapGetFdById, id, "map"), name: null);
 
     /// <summary>Pins the map; the directory must exist on a bpffs.</summary>
     public void Pin(string path) => BpfSystemCall.Pin(Handle, path, $"map {Name}");
@@ -91,21 +94,25 @@ public sealed class BpfMap : IDisposable
         => ElementCommand(BpfCommand.MapLookup, key, CheckValue(value), 0, Errno.ENOENT);
 
     /// <summary>Writes an entry.</summary>
-    /// <exception cref="SystemCallException">EEXIST or ENOENT by <paramref name="mode"/>, E2BIG when the map is full.</exception>
+    /// <exception cref="SystemCallException">EEXIST or ENOENT by <paramref name="mode"/>, E2BIG when the map is
+    /// full.</exception>
     public void Update(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, BpfUpdateMode mode = BpfUpdateMode.Any)
         => ElementCommand(BpfCommand.MapUpdate, key, CheckValue(value), (ulong)mode, toleratedErrno: 0);
 
-    /// <summary>Writes an entry; false when <paramref name="mode"/> forbids it because the entry exists or does not.</summary>
+    /// <summary>
+    /// Writes an entry; false when <paramref name="mode"/> forbids it because the entry exists or does not.
+    /// </summary>
     public bool TryUpdate(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, BpfUpdateMode mode)
         => ElementCommand(BpfCommand.MapUpdate, key, CheckValue(value), (ulong)mode,
             mode == BpfUpdateMode.NoExist ? Errno.EEXIST : Errno.ENOENT);
 
     /// <summary>Removes an entry; false when there was none.</summary>
-    public bool TryDelete(ReadOnlySpan<byte> key) => ElementCommand(BpfCommand.MapDelete, key, default, 0, Errno.ENOENT);
+    public bool TryDelete(ReadOnlySpan<byte> key)
+        => ElementCommand(BpfCommand.MapDelete, key, default, 0, Errno.ENOENT);
 
     /// <summary>
-    /// The key after <paramref name="key"/>, or the first for an empty span; false at the end. A key that is gone makes the kernel start
-    /// over, so walks belong to <see cref="BpfMapWalk"/>, which copes with that.
+    /// The key after <paramref name="key"/>, or the first for an empty span; false at the end. A key that is gone makes
+    /// the kernel start over, so walks belong to <see cref="BpfMapWalk"/>, which copes with that.
     /// </summary>
     public bool TryGetNextKey(ReadOnlySpan<byte> key, Span<byte> next)
     {
@@ -140,7 +147,9 @@ public sealed class BpfMap : IDisposable
             throw new SystemCallException($"freeze map {Name}", -result);
     }
 
-    /// <summary>Hands this map over to a view with typed keys and values, which owns it from then on; on failure it is disposed.</summary>
+    /// <summary>
+    /// Hands this map over to a view with typed keys and values, which owns it from then on; on failure it is disposed.
+    /// </summary>
     /// <exception cref="ArgumentException">A size differs.</exception>
     public BpfMap<TKey, TValue> As<TKey, TValue>()
         where TKey : unmanaged
@@ -213,7 +222,8 @@ public sealed class BpfMap : IDisposable
     }
 
     private unsafe bool ElementCommand(
-        BpfCommand command, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong flags, int toleratedErrno, bool keyMayBeEmpty = false)
+        BpfCommand command, ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, ulong flags, int toleratedErrno,
+        bool keyMayBeEmpty = false)
     {
         if (key.Length != Spec.KeySize && !(keyMayBeEmpty && key.IsEmpty))
             throw WrongSize("key", Spec.KeySize, key.Length);

@@ -10,7 +10,8 @@ public sealed record BpfMapDescriptor<TKey, TValue>(BpfMapSpec Spec)
     public BpfMap<TKey, TValue> Create(uint? maxEntries = null) => BpfMap.Create(Sized(maxEntries)).As<TKey, TValue>();
 
     /// <summary>Opens the map that is pinned under its name in a directory.</summary>
-    public BpfMap<TKey, TValue> OpenPinned(string directory) => BpfMap.OpenPinned(Path.Combine(directory, Spec.Name)).As<TKey, TValue>();
+    public BpfMap<TKey, TValue> OpenPinned(string directory)
+        => BpfMap.OpenPinned(Path.Combine(directory, Spec.Name)).As<TKey, TValue>();
 
     /// <inheritdoc cref="BpfMap.OpenOrCreatePinned"/>
     public BpfMap<TKey, TValue> OpenOrCreatePinned(string directory, uint? maxEntries = null)

@@ -92,8 +92,8 @@ public sealed record BpfMapSpec(
         (BpfMapFlags)info.Flags);
 
     /// <summary>
-    /// Entries that the kernel reports for a map made from this: LRU lists for each processor get equal shares, so it rounds up (or down, where
-    /// that would overflow).
+    /// Entries that the kernel reports for a map made from this: LRU lists for each processor get equal shares, so it
+    /// rounds up (or down, where that would overflow).
     /// </summary>
     private uint EntriesAsCreated()
     {
@@ -105,8 +105,8 @@ public sealed record BpfMapSpec(
     }
 
     /// <summary>
-    /// Every attribute in which a map that exists differs from this declaration, in words. The name does not count: the kernel
-    /// shortens it.
+    /// Every attribute in which a map that exists differs from this declaration, in words. The name does not count: the
+    /// kernel shortens it.
     /// </summary>
     public IReadOnlyList<string> DifferencesFrom(BpfMapSpec actual)
     {
@@ -129,7 +129,10 @@ public sealed record BpfMapSpec(
     }
 }
 
-/// <summary>A pinned map cannot stand in for the declared one; <see cref="Differences"/> lists every attribute that is not the same.</summary>
+/// <summary>
+/// A pinned map cannot stand in for the declared one; <see cref="Differences"/> lists every attribute that is not the
+/// same.
+/// </summary>
 public sealed class BpfMapMismatchException : Exception
 {
     public BpfMapMismatchException(string path, BpfMapSpec declared, IReadOnlyList<string> differences)

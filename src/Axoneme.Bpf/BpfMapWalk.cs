@@ -6,9 +6,10 @@ using Axoneme.Linux;
 namespace Axoneme.Bpf;
 
 /// <summary>
-/// Reads all entries of a map in chunks. Entries that other threads or programs delete meanwhile cost no repetition and no endless loop: hash maps
-/// are read bucket by bucket (batch operations, Linux 5.6), every other walk remembers what it has seen, because the kernel
-/// starts over when the key that it should continue from is gone. An entry that exists during the whole walk is seen exactly once.
+/// Reads all entries of a map in chunks. Entries that other threads or programs delete meanwhile cost no repetition and
+/// no endless loop: hash maps are read bucket by bucket (batch operations, Linux 5.6), every other walk remembers what
+/// it has seen, because the kernel starts over when the key that it should continue from is gone. An entry that exists
+/// during the whole walk is seen exactly once.
 /// </summary>
 public sealed unsafe class BpfMapWalk : IDisposable
 {
@@ -68,7 +69,8 @@ public sealed unsafe class BpfMapWalk : IDisposable
         _finished = true;
     }
 
-    private static bool SupportsBatch(BpfMapType type) => type is BpfMapType.Hash or BpfMapType.LruHash or BpfMapType.PerCpuHash
+    private static bool SupportsBatch(BpfMapType type)
+        => type is BpfMapType.Hash or BpfMapType.LruHash or BpfMapType.PerCpuHash
         or BpfMapType.LruPerCpuHash;
 
     private void ReadBatch()
@@ -108,7 +110,8 @@ public sealed unsafe class BpfMapWalk : IDisposable
     {
         int keySize = _map.Spec.KeySize;
         Span<byte> next = stackalloc byte[keySize];
-        // Every restart needs a deletion by somebody else; a map that is emptied and refilled all the time must not hold us for ever.
+        // Every restart needs a deletion by somebody else; a map that is emptied and refilled all the time must not
+        // hold us for ever.
         long limit = 64 + (16L * _map.Spec.MaxEntries);
         while (Count < _capacity)
         {
@@ -123,7 +126,8 @@ public sealed unsafe class BpfMapWalk : IDisposable
                 throw _map.Failure(BpfCommand.MapGetNextKey, Errno.EAGAIN);
             _started = true;
             next.CopyTo(_cursor);
-            if (!_seen!.Add(next.ToArray()) || !_map.TryLookup(next, _values.AsSpan(Count * _map.ValueLength, _map.ValueLength)))
+            if (!_seen!.Add(next.ToArray())
+                || !_map.TryLookup(next, _values.AsSpan(Count * _map.ValueLength, _map.ValueLength)))
                 continue;
             next.CopyTo(_keys.AsSpan(Count * keySize));
             Count++;

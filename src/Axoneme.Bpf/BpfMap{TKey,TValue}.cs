@@ -7,15 +7,16 @@ using Axoneme.Linux;
 namespace Axoneme.Bpf;
 
 /// <summary>
-/// A map with keys and values as blittable structs. The sizes must be those of the kernel's map. Keys are compared as bytes, so a struct
-/// must have no padding, and an unused part of a union must be zero.
+/// A map with keys and values as blittable structs. The sizes must be those of the kernel's map. Keys are compared as
+/// bytes, so a struct must have no padding, and an unused part of a union must be zero.
 /// </summary>
 public sealed class BpfMap<TKey, TValue> : IDisposable
     where TKey : unmanaged
     where TValue : unmanaged
 {
     /// <summary>Takes ownership of <paramref name="map"/>.</summary>
-    /// <exception cref="ArgumentException">A size differs, or values are per CPU (see <see cref="BpfPerCpuMap{TKey,TValue}"/>).</exception>
+    /// <exception cref="ArgumentException">A size differs, or values are per CPU (see <see
+    /// cref="BpfPerCpuMap{TKey,TValue}"/>).</exception>
     public BpfMap(BpfMap map)
     {
         ArgumentNullException.ThrowIfNull(map);
@@ -45,7 +46,9 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
     /// <summary>Removes an entry; false when there was none.</summary>
     public bool TryDelete(in TKey key) => Map.TryDelete(BytesOf(in key));
 
-    /// <summary>Writes many entries in few system calls. On failure the entries before the one that failed are written.</summary>
+    /// <summary>
+    /// Writes many entries in few system calls. On failure the entries before the one that failed are written.
+    /// </summary>
     /// <exception cref="SystemCallException">E2BIG when the map is full.</exception>
     public unsafe void UpdateBatch(ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values)
     {
@@ -72,7 +75,10 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
         }
     }
 
-    /// <summary>All entries, in the kernel's order, with the guarantees of <see cref="BpfMapWalk"/>. The map may change meanwhile.</summary>
+    /// <summary>
+    /// All entries, in the kernel's order, with the guarantees of <see cref="BpfMapWalk"/>. The map may change
+    /// meanwhile.
+    /// </summary>
     public IEnumerable<KeyValuePair<TKey, TValue>> Entries()
     {
         using var walk = new BpfMapWalk(Map);
@@ -90,13 +96,17 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
     internal static void RequireSizes(BpfMap map)
     {
         if (map.Spec.KeySize != Unsafe.SizeOf<TKey>() || map.Spec.ValueSize != Unsafe.SizeOf<TValue>())
-            throw new ArgumentException($"map {map.Name} has keys of {map.Spec.KeySize} and values of {map.Spec.ValueSize} bytes; "
-                + $"{typeof(TKey).Name} has {Unsafe.SizeOf<TKey>()} and {typeof(TValue).Name} {Unsafe.SizeOf<TValue>()}");
+            throw new ArgumentException(
+                $"map {map.Name} has keys of {map.Spec.KeySize} and values of {map.Spec.ValueSize} bytes; "
+                + $"{typeof(TKey).Name} has {Unsafe.SizeOf<TKey>()}, "
+                + $"{typeof(TValue).Name} {Unsafe.SizeOf<TValue>()}");
     }
 
     private static ReadOnlySpan<byte> BytesOf(in TKey key) => MemoryMarshal.AsBytes(new ReadOnlySpan<TKey>(in key));
 
-    /// <summary>False when the kernel has no batch operation for this type, or stopped at entry <paramref name="done"/>.</summary>
+    /// <summary>
+    /// False when the kernel has no batch operation for this type, or stopped at entry <paramref name="done"/>.
+    /// </summary>
     private unsafe bool TryBatch(BpfCommand command, ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values, out int done)
     {
         using var use = Map.Handle.Use();

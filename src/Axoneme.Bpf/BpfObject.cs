@@ -7,7 +7,9 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Axoneme.Bpf;
 
-/// <summary>The kernel or libbpf refused an object. <see cref="Log"/> is what both said: for a program, the verifier's log.</summary>
+/// <summary>
+/// The kernel or libbpf refused an object. <see cref="Log"/> is what both said: for a program, the verifier's log.
+/// </summary>
 public sealed class BpfLoadException : SystemCallException
 {
     public BpfLoadException(string operation, int errno, string log)
@@ -24,8 +26,9 @@ public sealed class BpfLoadException : SystemCallException
 }
 
 /// <summary>
-/// One load of an image: settings before <see cref="Load"/>, programs and maps after it. Disposing closes all of its descriptors; what is
-/// attached or pinned stays. Not for concurrent use; different objects of one image load in parallel.
+/// One load of an image: settings before <see cref="Load"/>, programs and maps after it. Disposing closes all of its
+/// descriptors; what is attached or pinned stays. Not for concurrent use; different objects of one image load in
+/// parallel.
 /// </summary>
 public sealed unsafe class BpfObject : IDisposable
 {
@@ -75,7 +78,8 @@ public sealed unsafe class BpfObject : IDisposable
         BpfConstant constant = _image.Constants.FirstOrDefault(candidate => candidate.Name == name)
             ?? throw new ArgumentException($"object {_image.Name} has no constant {name}");
         if (constant.Size != sizeof(T))
-            throw new ArgumentException($"constant {name} of object {_image.Name} has {constant.Size} bytes, got {sizeof(T)}");
+            throw new ArgumentException(
+                $"constant {name} of object {_image.Name} has {constant.Size} bytes, got {sizeof(T)}");
         MemoryMarshal.Write(ConstantBytes()[constant.Offset..], in value);
     }
 
@@ -102,8 +106,8 @@ public sealed unsafe class BpfObject : IDisposable
     }
 
     /// <summary>
-    /// For each map that the source declares as pinned by name: uses the one pinned in <paramref name="directory"/>, or creates and
-    /// pins it. Loads that race get the same maps.
+    /// For each map that the source declares as pinned by name: uses the one pinned in <paramref name="directory"/>, or
+    /// creates and pins it. Loads that race get the same maps.
     /// </summary>
     /// <exception cref="BpfMapMismatchException">A pinned map differs from its declaration.</exception>
     public void ReusePinned(string directory)
@@ -138,7 +142,8 @@ public sealed unsafe class BpfObject : IDisposable
     }
 
     /// <summary>Creates the maps and loads the programs.</summary>
-    /// <exception cref="BpfLoadException">The kernel refused; its log is in the exception. The object must be disposed.</exception>
+    /// <exception cref="BpfLoadException">The kernel refused; its log is in the exception. The object must be
+    /// disposed.</exception>
     public void Load()
     {
         RequireNotLoaded();
@@ -186,7 +191,9 @@ public sealed unsafe class BpfObject : IDisposable
             var options = new Libbpf.OpenOptions { Size = (nuint)sizeof(Libbpf.OpenOptions), ObjectName = name };
             nint handle = Libbpf.ObjectOpenMemory(bytes, (nuint)image.Bytes.Length, ref options);
             int errno = Marshal.GetLastPInvokeError();
-            return handle == 0 ? throw new BpfLoadException($"open object {image.Name}", errno, messages.ToString()) : new ObjectHandle(handle);
+            return handle != 0
+                ? new ObjectHandle(handle)
+                : throw new BpfLoadException($"open object {image.Name}", errno, messages.ToString());
         }
     }
 
@@ -200,10 +207,14 @@ public sealed unsafe class BpfObject : IDisposable
     }
 
     private BpfMapSpec Declared(string map)
-        => _declared.TryGetValue(map, out BpfMapSpec? spec) ? spec : throw new ArgumentException($"object {_image.Name} declares no map {map}");
+        => _declared.TryGetValue(map, out BpfMapSpec? spec)
+            ? spec
+            : throw new ArgumentException($"object {_image.Name} declares no map {map}");
 
     private nint FindMap(string name)
-        => _maps.TryGetValue(name, out nint map) ? map : throw new ArgumentException($"object {_image.Name} has no map {name}");
+        => _maps.TryGetValue(name, out nint map)
+            ? map
+            : throw new ArgumentException($"object {_image.Name} has no map {name}");
 
     private nint FindProgram(string name)
         => _programs.TryGetValue(name, out nint program)

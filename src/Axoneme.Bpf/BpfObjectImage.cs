@@ -14,8 +14,8 @@ public sealed record BpfConstant(string Name, int Offset, int Size, uint TypeId,
 public sealed record BpfProgramSpec(string Name, string Section);
 
 /// <summary>
-/// The constants of one object as a blittable struct (generated). Its fields must lie where the compiled object has them, which is
-/// checked when they are first used.
+/// The constants of one object as a blittable struct (generated). Its fields must lie where the compiled object has
+/// them, which is checked when they are first used.
 /// </summary>
 public interface IBpfConstants
 {
@@ -24,11 +24,14 @@ public interface IBpfConstants
 }
 
 /// <summary>
-/// A compiled object file, parsed once and loaded as often as needed, by many threads at once. It holds no kernel resource.
+/// A compiled object file, parsed once and loaded as often as needed, by many threads at once. It holds no kernel
+/// resource.
 /// </summary>
 public sealed class BpfObjectImage
 {
-    /// <summary>The section of the variables that user space sets before a load; the verifier then knows them as constants.</summary>
+    /// <summary>
+    /// The section of the variables that user space sets before a load; the verifier then knows them as constants.
+    /// </summary>
     public const string ConstantsSection = ".rodata.config";
 
     private readonly byte[] _bytes;
@@ -115,7 +118,8 @@ public sealed class BpfObjectImage
         for (int i = 0; same && i < layout.Length; i++)
             same = layout[i] == (Constants[i].Name, Constants[i].Offset, Constants[i].Size);
         if (!same)
-            throw new InvalidOperationException($"{typeof(T).Name} does not have the layout of the constants of object {Name}; run tools/AbiGen");
+            throw new InvalidOperationException(
+                $"{typeof(T).Name} does not have the layout of the constants of object {Name}; run tools/AbiGen");
         _checkedConstants = typeof(T);
     }
 

@@ -6,7 +6,9 @@ using Axoneme.Linux;
 
 namespace Axoneme.Bpf;
 
-/// <summary>A loaded program. Links and program arrays hold it in the kernel, so disposing after attaching is right.</summary>
+/// <summary>
+/// A loaded program. Links and program arrays hold it in the kernel, so disposing after attaching is right.
+/// </summary>
 public sealed class BpfProgram : IDisposable
 {
     internal BpfProgram(BpfHandle handle, string name)
@@ -17,7 +19,9 @@ public sealed class BpfProgram : IDisposable
 
     public BpfHandle Handle { get; }
 
-    /// <summary>The function's name; of a program that was not loaded by this process, the first 15 characters.</summary>
+    /// <summary>
+    /// The function's name; of a program that was not loaded by this process, the first 15 characters.
+    /// </summary>
     public string Name { get; }
 
     /// <summary>Opens a program by its id.</summary>
@@ -44,17 +48,23 @@ public sealed class BpfProgram : IDisposable
         using var use = Handle.Use();
         uint fd = (uint)use.Descriptor;
         programArray.Update(
-            MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in index)), MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in fd)));
+            MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in index)),
+            MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in fd)));
     }
 
-    /// <summary>Runs the program on a packet without attaching it (BPF_PROG_TEST_RUN). For tc the packet starts with its Ethernet header.</summary>
+    /// <summary>
+    /// Runs the program on a packet without attaching it (BPF_PROG_TEST_RUN). For tc the packet starts with its
+    /// Ethernet header.
+    /// </summary>
     /// <param name="packet">At least 14 bytes.</param>
     /// <param name="output">Receives the packet as the program left it; may be empty.</param>
     /// <param name="repeat">Runs; the duration is the average of one.</param>
     public BpfTestRunResult TestRun(ReadOnlySpan<byte> packet, Span<byte> output = default, int repeat = 1)
         => TestRun<byte>(packet, output, ref Unsafe.NullRef<byte>(), repeat);
 
-    /// <summary>As above, with a context (such as <see cref="SkBuffContext"/>) that the program sees and may change.</summary>
+    /// <summary>
+    /// As above, with a context (such as <see cref="SkBuffContext"/>) that the program sees and may change.
+    /// </summary>
     public unsafe BpfTestRunResult TestRun<TContext>(
         ReadOnlySpan<byte> packet, Span<byte> output, ref TContext context, int repeat = 1)
         where TContext : unmanaged
@@ -79,7 +89,8 @@ public sealed class BpfProgram : IDisposable
                 ContextSizeOut = hasContext ? (uint)sizeof(TContext) : 0,
             };
             int errno = -BpfSystemCall.Try(BpfCommand.ProgramTestRun, ref attributes);
-            // ENOSPC says that the packet grew beyond the output; the program has run and the size is what it would need.
+            // ENOSPC says that the packet grew beyond the output; the program has run and the size is what it would
+            // need.
             if (errno > 0 && !(errno == Errno.ENOSPC && output.IsEmpty))
                 throw new SystemCallException($"test run of program {Name}", errno);
             return new BpfTestRunResult((int)attributes.ReturnValue, (int)attributes.DataSizeOut,
@@ -112,8 +123,9 @@ public sealed class BpfProgram : IDisposable
 public readonly record struct BpfTestRunResult(int ReturnValue, int OutputLength, TimeSpan Duration);
 
 /// <summary>
-/// <c>struct __sk_buff</c>. A test run takes <see cref="Mark"/>, <see cref="Priority"/>, <see cref="IngressInterface"/>,
-/// <see cref="Interface"/>, <see cref="ControlBlock"/>, <see cref="WireLength"/> and the segment fields; others must be zero.
+/// <c>struct __sk_buff</c>. A test run takes <see cref="Mark"/>, <see cref="Priority"/>, <see
+/// cref="IngressInterface"/>, <see cref="Interface"/>, <see cref="ControlBlock"/>, <see cref="WireLength"/> and the
+/// segment fields; others must be zero.
 /// </summary>
 [StructLayout(LayoutKind.Explicit, Size = 192)]
 public struct SkBuffContext

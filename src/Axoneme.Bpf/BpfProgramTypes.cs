@@ -59,7 +59,8 @@ public enum BpfAttachType
 /// <param name="VerifiedInstructions">Instructions that the verifier walked (Linux 5.16; else 0).</param>
 /// <param name="RunTime">Sum over all runs, while <c>kernel.bpf_stats_enabled</c> is set.</param>
 public sealed record BpfProgramInfo(
-    uint Id, string Name, BpfProgramType Type, string Tag, uint VerifiedInstructions, int TranslatedLength, TimeSpan RunTime, ulong RunCount);
+    uint Id, string Name, BpfProgramType Type, string Tag, uint VerifiedInstructions, int TranslatedLength,
+    TimeSpan RunTime, ulong RunCount);
 
 /// <summary>The verdicts of tc programs on tcx and clsact.</summary>
 public enum TcVerdict

@@ -4,13 +4,14 @@ using Axoneme.Bpf.Btf;
 namespace Axoneme.Bpf;
 
 /// <summary>
-/// Reads the map declarations of an object: variables in section <c>.maps</c> whose anonymous struct type tells the attributes
-/// (<c>__uint</c> is a pointer to an array of that many elements, <c>__type</c> a pointer to the type).
+/// Reads the map declarations of an object: variables in section <c>.maps</c> whose anonymous struct type tells the
+/// attributes (<c>__uint</c> is a pointer to an array of that many elements, <c>__type</c> a pointer to the type).
 /// </summary>
 public static class MapDeclarations
 {
     public static IEnumerable<BpfMapSpec> Read(BtfTypes types)
-        => Variables(types).Select(variable => ReadMap(types, variable.Name, types.Resolve(variable.TargetId), isInner: false));
+        => Variables(types).Select(
+            variable => ReadMap(types, variable.Name, types.Resolve(variable.TargetId), isInner: false));
 
     /// <summary>The variables that declare maps, in the order of the source.</summary>
     public static IEnumerable<BtfType> Variables(BtfTypes types)
@@ -19,7 +20,10 @@ public static class MapDeclarations
         return types.Find(BtfKind.DataSection, ".maps")?.Variables.Select(variable => types[variable.TypeId]) ?? [];
     }
 
-    /// <summary>The type that a declaration names for its keys (<c>key</c>) or values (<c>value</c>); null when it gives a size only.</summary>
+    /// <summary>
+    /// The type that a declaration names for its keys (<c>key</c>) or values (<c>value</c>); null when it gives a size
+    /// only.
+    /// </summary>
     public static uint? ElementType(BtfTypes types, BtfType variable, string member)
     {
         ArgumentNullException.ThrowIfNull(types);
@@ -63,10 +67,14 @@ public static class MapDeclarations
         // An array of pointers: to a map declaration, or to functions in a program array.
         BtfType element = types.Resolve(types.Resolve(types.Resolve(member.TypeId).TargetId).TargetId);
         BpfMapSpec result = spec with { KeySize = spec.KeySize == 0 ? 4 : spec.KeySize, ValueSize = 4 };
-        return element.Kind == BtfKind.Struct ? result with { Inner = ReadMap(types, spec.Name + ".inner", element, isInner: true) } : result;
+        return element.Kind == BtfKind.Struct
+            ? result with { Inner = ReadMap(types, spec.Name + ".inner", element, isInner: true) }
+            : result;
     }
 
-    private static uint Number(BtfTypes types, BtfMember member) => types.Resolve(types.Resolve(member.TypeId).TargetId).Count;
+    private static uint Number(BtfTypes types, BtfMember member)
+        => types.Resolve(types.Resolve(member.TypeId).TargetId).Count;
 
-    private static uint TypeSize(BtfTypes types, BtfMember member) => types.SizeOf(types.Resolve(member.TypeId).TargetId);
+    private static uint TypeSize(BtfTypes types, BtfMember member)
+        => types.SizeOf(types.Resolve(member.TypeId).TargetId);
 }

@@ -10,8 +10,9 @@ namespace Axoneme.Bpf;
 public delegate void RingBufferHandler(int ring, ReadOnlySpan<byte> record);
 
 /// <summary>
-/// Reads BPF ring buffers, usually one for each processor. The kernel tells nobody how many records found no room: a program that cannot
-/// reserve must count that itself; <see cref="GetBacklog"/> shows how close a ring is to that. Dispose it after <see cref="Run"/> has returned.
+/// Reads BPF ring buffers, usually one for each processor. The kernel tells nobody how many records found no room: a
+/// program that cannot reserve must count that itself; <see cref="GetBacklog"/> shows how close a ring is to that.
+/// Dispose it after <see cref="Run"/> has returned.
 /// </summary>
 public sealed unsafe class RingBufferReader : IDisposable
 {
@@ -21,14 +22,17 @@ public sealed unsafe class RingBufferReader : IDisposable
     private readonly BpfHandle _epoll;
     private readonly BpfHandle _stop;
 
-    /// <summary>Maps the rings into memory. The reader holds descriptors of its own, so the maps may be disposed.</summary>
+    /// <summary>
+    /// Maps the rings into memory. The reader holds descriptors of its own, so the maps may be disposed.
+    /// </summary>
     public RingBufferReader(params ReadOnlySpan<BpfMap> rings)
     {
         var opened = new List<Ring>(rings.Length);
         try
         {
             _epoll = BpfHandle.FromResult(Check(Native.EpollCreate(Native.CloseOnExec)), "create an epoll instance");
-            _stop = BpfHandle.FromResult(Check(Native.EventFd(0, Native.CloseOnExec | Native.NonBlocking)), "create an event descriptor");
+            _stop = BpfHandle.FromResult(
+                Check(Native.EventFd(0, Native.CloseOnExec | Native.NonBlocking)), "create an event descriptor");
             Watch(_stop, StopToken);
             foreach (BpfMap map in rings)
             {
@@ -57,10 +61,11 @@ public sealed unsafe class RingBufferReader : IDisposable
     public (long Unread, long Size) GetBacklog(int ring) => _rings[ring].Backlog;
 
     /// <summary>
-    /// Reads until cancelled, on the calling thread, which sleeps while all rings are empty. One thread at a time. An exception of the handler
-    /// ends the run; the record counts as read.
+    /// Reads until cancelled, on the calling thread, which sleeps while all rings are empty. One thread at a time. An
+    /// exception of the handler ends the run; the record counts as read.
     /// </summary>
-    /// <param name="maximumDelay">How long a record may lie that was submitted without a wake-up; null when programs always wake us.</param>
+    /// <param name="maximumDelay">How long a record may lie that was submitted without a wake-up; null when programs
+    /// always wake us.</param>
     public void Run(RingBufferHandler handler, CancellationToken cancellation, TimeSpan? maximumDelay = null)
     {
         ArgumentNullException.ThrowIfNull(handler);
@@ -78,7 +83,9 @@ public sealed unsafe class RingBufferReader : IDisposable
         _ = Native.Read((int)_stop.DangerousGetHandle(), &drained, sizeof(ulong));
     }
 
-    /// <summary>Waits until there is something or the time is over, reads what is there and returns the number of records.</summary>
+    /// <summary>
+    /// Waits until there is something or the time is over, reads what is there and returns the number of records.
+    /// </summary>
     public int Poll(RingBufferHandler handler, TimeSpan timeout)
     {
         ArgumentNullException.ThrowIfNull(handler);
@@ -146,7 +153,8 @@ public sealed unsafe class RingBufferReader : IDisposable
     private void Watch(BpfHandle handle, int token)
     {
         var interest = new Native.EpollEvent { Events = EpollIn, Data = token };
-        int result = Check(Native.EpollControl(_epoll.DangerousGetHandle(), Native.Add, handle.DangerousGetHandle(), ref interest));
+        int result = Check(Native.EpollControl(
+            _epoll.DangerousGetHandle(), Native.Add, handle.DangerousGetHandle(), ref interest));
         if (result < 0)
             throw new SystemCallException("watch a ring buffer", -result);
     }
@@ -167,8 +175,8 @@ public sealed unsafe class RingBufferReader : IDisposable
     }
 
     /// <summary>
-    /// One ring in memory: a page with the consumer's position that we write, then pages that only the kernel writes: the producer's position
-    /// and the data, mapped twice in a row so that no record wraps.
+    /// One ring in memory: a page with the consumer's position that we write, then pages that only the kernel writes:
+    /// the producer's position and the data, mapped twice in a row so that no record wraps.
     /// </summary>
     private sealed class Ring : IDisposable
     {
@@ -193,7 +201,9 @@ public sealed unsafe class RingBufferReader : IDisposable
             Handle = BpfHandle.Duplicate(use.Descriptor, $"map {map.Name}");
             int fd = (int)Handle.DangerousGetHandle();
             _consumerPage = Native.Map(0, page, Native.ProtectRead | Native.ProtectWrite, Native.Shared, fd, 0);
-            _producerPages = _consumerPage == -1 ? -1 : Native.Map(0, _producerLength, Native.ProtectRead, Native.Shared, fd, (nint)page);
+            _producerPages = _consumerPage == -1
+                ? -1
+                : Native.Map(0, _producerLength, Native.ProtectRead, Native.Shared, fd, (nint)page);
             if (_producerPages == -1)
             {
                 int errno = Marshal.GetLastPInvokeError();
@@ -208,7 +218,13 @@ public sealed unsafe class RingBufferReader : IDisposable
         public BpfHandle Handle { get; }
 
         public (long Unread, long Size) Backlog
-            => ((long)(Volatile.Read(ref *(ulong*)_producerPages) - Volatile.Read(ref *(ulong*)_consumerPage)), (long)_mask + 1);
+        {
+            get
+            {
+                ulong consumer = Volatile.Read(ref *(ulong*)_consumerPage);
+                return ((long)(Volatile.Read(ref *(ulong*)_producerPages) - consumer), (long)_mask + 1);
+            }
+        }
 
         public bool TryPeek(out ReadOnlySpan<byte> record, out bool discarded)
         {
@@ -230,7 +246,8 @@ public sealed unsafe class RingBufferReader : IDisposable
 
         public void Advance()
         {
-            // The kernel decides by this position whether to wake us, and reads it after writing the producer's: both need a full barrier.
+            // The kernel decides by this position whether to wake us, and reads it after writing the producer's: both
+            // need a full barrier.
             Interlocked.Exchange(ref *(ulong*)_consumerPage, _next);
         }
 

@@ -5,8 +5,9 @@ using Axoneme.Linux;
 namespace Axoneme.Bpf;
 
 /// <summary>
-/// A tc program on a clsact qdisc, for kernels without tcx (before 6.6). The filter belongs to the device: it lasts until it is removed, without
-/// a pin. Attaching again under the same priority and handle replaces the program atomically. Works in the current network namespace.
+/// A tc program on a clsact qdisc, for kernels without tcx (before 6.6). The filter belongs to the device: it lasts
+/// until it is removed, without a pin. Attaching again under the same priority and handle replaces the program
+/// atomically. Works in the current network namespace.
 /// </summary>
 public static class TcFilter
 {
@@ -16,7 +17,8 @@ public static class TcFilter
     private const uint ReplaceFlag = 1;
 
     /// <summary>Attaches or replaces; creates the clsact qdisc when the device has none.</summary>
-    public static void Attach(BpfProgram program, int interfaceIndex, TcDirection direction, uint priority = 1, uint handle = 1)
+    public static void Attach(
+        BpfProgram program, int interfaceIndex, TcDirection direction, uint priority = 1, uint handle = 1)
     {
         ArgumentNullException.ThrowIfNull(program);
         var hook = TcHook.For(interfaceIndex, direction);
@@ -29,7 +31,8 @@ public static class TcFilter
         options.Flags = ReplaceFlag;
         result = Libbpf.TcAttach(ref hook, ref options);
         if (result < 0)
-            throw new SystemCallException($"attach program {program.Name} to tc {direction} of interface {interfaceIndex}", -result);
+            throw new SystemCallException(
+                $"attach program {program.Name} to tc {direction} of interface {interfaceIndex}", -result);
     }
 
     /// <summary>The id of the attached program; 0 when there is none.</summary>

@@ -10,12 +10,15 @@ public sealed class CTypeAttribute(string name) : Attribute
     public string Name { get; } = name;
 }
 
-/// <summary>A 16-bit number that is kept in network byte order (<c>__be16</c>); <see cref="Value"/> is the number.</summary>
+/// <summary>
+/// A 16-bit number that is kept in network byte order (<c>__be16</c>); <see cref="Value"/> is the number.
+/// </summary>
 public readonly record struct NetU16 : ISpanFormattable
 {
     private readonly ushort _raw;
 
-    public NetU16(ushort value) => _raw = BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(value) : value;
+    public NetU16(ushort value)
+        => _raw = BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(value) : value;
 
     /// <summary>In host order.</summary>
     public ushort Value => BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(_raw) : _raw;
@@ -26,11 +29,14 @@ public readonly record struct NetU16 : ISpanFormattable
 
     public string ToString(string? format, IFormatProvider? formatProvider) => Value.ToString(format, formatProvider);
 
-    public bool TryFormat(Span<char> destination, out int charsWritten, ReadOnlySpan<char> format, IFormatProvider? provider)
+    public bool TryFormat(
+        Span<char> destination, out int charsWritten, ReadOnlySpan<char> format, IFormatProvider? provider)
         => Value.TryFormat(destination, out charsWritten, format, provider);
 }
 
-/// <summary>A 32-bit number that is kept in network byte order (<c>__be32</c>); <see cref="Value"/> is the number.</summary>
+/// <summary>
+/// A 32-bit number that is kept in network byte order (<c>__be32</c>); <see cref="Value"/> is the number.
+/// </summary>
 public readonly record struct NetU32 : ISpanFormattable
 {
     private readonly uint _raw;
@@ -46,16 +52,20 @@ public readonly record struct NetU32 : ISpanFormattable
 
     public string ToString(string? format, IFormatProvider? formatProvider) => Value.ToString(format, formatProvider);
 
-    public bool TryFormat(Span<char> destination, out int charsWritten, ReadOnlySpan<char> format, IFormatProvider? provider)
+    public bool TryFormat(
+        Span<char> destination, out int charsWritten, ReadOnlySpan<char> format, IFormatProvider? provider)
         => Value.TryFormat(destination, out charsWritten, format, provider);
 }
 
-/// <summary>A 64-bit number that is kept in network byte order (<c>__be64</c>); <see cref="Value"/> is the number.</summary>
+/// <summary>
+/// A 64-bit number that is kept in network byte order (<c>__be64</c>); <see cref="Value"/> is the number.
+/// </summary>
 public readonly record struct NetU64
 {
     private readonly ulong _raw;
 
-    public NetU64(ulong value) => _raw = BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(value) : value;
+    public NetU64(ulong value)
+        => _raw = BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(value) : value;
 
     /// <summary>In host order.</summary>
     public ulong Value => BitConverter.IsLittleEndian ? BinaryPrimitives.ReverseEndianness(_raw) : _raw;

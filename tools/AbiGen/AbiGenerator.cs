@@ -5,8 +5,9 @@ using Axoneme.Bpf;
 namespace Axoneme.AbiGen;
 
 /// <summary>
-/// Writes the C# side of what kernel and user space share, from the BTF of the compiled objects: <c>abi.o</c> keeps the shared types, every
-/// other object contributes its maps, load-time constants and programs. The same objects give the same text, whatever their order.
+/// Writes the C# side of what kernel and user space share, from the BTF of the compiled objects: <c>abi.o</c> keeps the
+/// shared types, every other object contributes its maps, load-time constants and programs. The same objects give the
+/// same text, whatever their order.
 /// </summary>
 public static class AbiGenerator
 {
@@ -17,14 +18,16 @@ public static class AbiGenerator
     {
         ArgumentNullException.ThrowIfNull(assembly);
         return assembly.GetManifestResourceNames()
-            .Where(name => name.StartsWith("bpf/", StringComparison.Ordinal) && name.EndsWith(".o", StringComparison.Ordinal))
+            .Where(name => name.StartsWith("bpf/", StringComparison.Ordinal)
+                && name.EndsWith(".o", StringComparison.Ordinal))
             .Select(name => BpfObjectImage.FromResource(assembly, name["bpf/".Length..^".o".Length]))
             .OrderBy(image => image.Name, StringComparer.Ordinal)
             .ToArray();
     }
 
     /// <summary>File name to text.</summary>
-    /// <exception cref="InvalidDataException">Something in the objects has no safe equivalent in C#; the message names it.</exception>
+    /// <exception cref="InvalidDataException">Something in the objects has no safe equivalent in C#; the message names
+    /// it.</exception>
     public static IReadOnlyDictionary<string, string> Generate(IReadOnlyList<BpfObjectImage> objects)
     {
         ArgumentNullException.ThrowIfNull(objects);

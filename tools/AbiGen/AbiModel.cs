@@ -131,7 +131,8 @@ public sealed class AbiModel
     private string AddEnum(BtfType type, string where)
     {
         string name = CSharpName.Pascal(Named(type.Name, where));
-        IReadOnlyList<string> names = CSharpName.EnumConstants(type.Name, type.Enumerators.Select(constant => constant.Name).ToArray());
+        IReadOnlyList<string> names =
+            CSharpName.EnumConstants(type.Name, type.Enumerators.Select(constant => constant.Name).ToArray());
         bool wide = type.Size == 8;
         var model = new EnumModel(type.Name, type.IsSigned ? (wide ? "long" : "int") : (wide ? "ulong" : "uint"),
             type.Enumerators.Select((constant, i) => (names[i], constant.Name, constant.Value)).ToArray());
@@ -153,7 +154,8 @@ public sealed class AbiModel
     {
         var fields = new List<FieldModel>();
         AddFields(types, type, name, baseOffset: 0, fields);
-        var model = new StructModel(name, type.Name.Length == 0 ? null : $"{(type.Kind == BtfKind.Union ? "union" : "struct")} {type.Name}",
+        var model = new StructModel(
+            name, type.Name.Length == 0 ? null : $"{(type.Kind == BtfKind.Union ? "union" : "struct")} {type.Name}",
             type.Size, fields);
         if (_structs.TryGetValue(name, out StructModel? known) && !known.SameAs(model))
             throw new InvalidDataException($"there are two different structs {name}");
@@ -167,7 +169,8 @@ public sealed class AbiModel
         {
             string where = $"{owner}.{member.Name}";
             if (member.BitSize != 0 || member.BitOffset % 8 != 0)
-                throw new InvalidDataException($"{where}: bit fields have no layout that both sides agree on; use a mask");
+                throw new InvalidDataException(
+                    $"{where}: bit fields have no layout that both sides agree on; use a mask");
             uint offset = baseOffset + (member.BitOffset / 8);
             BtfType inner = types.Resolve(member.TypeId);
             if (member.Name.Length == 0)
@@ -183,11 +186,13 @@ public sealed class AbiModel
                 : NameOf(types, member.TypeId, where);
             string fieldName = CSharpName.Pascal(member.Name);
             // C# forbids a member with the name of its type.
-            fields.Add(new FieldModel(fieldName == owner ? fieldName + "Value" : fieldName, member.Name, typeName, offset));
+            fields.Add(new FieldModel(
+                fieldName == owner ? fieldName + "Value" : fieldName, member.Name, typeName, offset));
         }
     }
 
-    private sealed record EnumModel(string CName, string Underlying, IReadOnlyList<(string Name, string CName, long Value)> Constants)
+    private sealed record EnumModel(
+        string CName, string Underlying, IReadOnlyList<(string Name, string CName, long Value)> Constants)
     {
         public bool SameAs(EnumModel other)
             => CName == other.CName && Underlying == other.Underlying && Constants.SequenceEqual(other.Constants);

@@ -21,15 +21,16 @@ public static class CSharpName
     }
 
     /// <summary>
-    /// Names of an enum's constants without the leading words that repeat the enum's own name (<c>CT_SCOPE_FLOW</c> of <c>ct_scope</c> is
-    /// <c>Flow</c>). Each name depends on its own text only, so that a new constant never renames others; where two
-    /// would meet, both stay whole.
+    /// Names of an enum's constants without the leading words that repeat the enum's own name (<c>CT_SCOPE_FLOW</c> of
+    /// <c>ct_scope</c> is <c>Flow</c>). Each name depends on its own text only, so that a new constant never renames
+    /// others; where two would meet, both stay whole.
     /// </summary>
     public static IReadOnlyList<string> EnumConstants(string enumName, IReadOnlyList<string> names)
     {
         HashSet<string> own = Words(enumName).Select(Singular).ToHashSet();
         string[] shortened = names.Select(name => Shorten(name, own)).ToArray();
-        HashSet<string> ambiguous = shortened.GroupBy(name => name).Where(group => group.Count() > 1).Select(group => group.Key).ToHashSet();
+        HashSet<string> ambiguous =
+            shortened.GroupBy(name => name).Where(group => group.Count() > 1).Select(group => group.Key).ToHashSet();
         return names.Select((name, i) => ambiguous.Contains(shortened[i]) ? Pascal(name) : shortened[i]).ToArray();
     }
 

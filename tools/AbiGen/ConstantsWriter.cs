@@ -4,8 +4,9 @@ using Axoneme.Bpf;
 namespace Axoneme.AbiGen;
 
 /// <summary>
-/// Writes, for each object, its constants as a struct with the layout of the compiled section, its program names and its image. Constants that
-/// several objects have come in an interface named after those objects, so that one method sets them in all.
+/// Writes, for each object, its constants as a struct with the layout of the compiled section, its program names and
+/// its image. Constants that several objects have come in an interface named after those objects, so that one method
+/// sets them in all.
 /// </summary>
 internal sealed class ConstantsWriter
 {
@@ -20,7 +21,8 @@ internal sealed class ConstantsWriter
             .GroupBy(entry => (entry.Constant.Property, entry.Constant.Type));
         foreach (var group in groups.Where(group => group.Count() > 1))
         {
-            string owners = string.Concat(group.Select(entry => entry.Name).Order(StringComparer.Ordinal).Select(CSharpName.Pascal));
+            string owners = string.Concat(
+                group.Select(entry => entry.Name).Order(StringComparer.Ordinal).Select(CSharpName.Pascal));
             string name = $"I{owners}Constants";
             if (!_shared.TryGetValue(name, out List<Constant>? list))
                 _shared[name] = list = [];
@@ -39,7 +41,8 @@ internal sealed class ConstantsWriter
         text.Line();
         text.Summary($"The object compiled from bpf/progs/{image.Name}.c.");
         text.Open($"public static class {name}Object");
-        text.Line($"private static readonly Lazy<BpfObjectImage> Parsed = new(() => BpfObjectImage.FromResource(typeof({name}Object).Assembly, \"{image.Name}\"));");
+        text.Line("private static readonly Lazy<BpfObjectImage> Parsed =");
+        text.Line($"    new(() => BpfObjectImage.FromResource(typeof({name}Object).Assembly, \"{image.Name}\"));");
         text.Line();
         text.Summary("Parsed at first use, then shared by all loads.");
         text.Line("public static BpfObjectImage Image => Parsed.Value;");
@@ -90,7 +93,7 @@ internal sealed class ConstantsWriter
             .Where(entry => constants.Any(constant => entry.Value.Any(constant.IsSame)))
             .Select(entry => $", {entry.Key}"));
         text.Line();
-        text.Summary($"Load-time constants of {name}Object; start from Image.DefaultConstants, which has the values of the source.");
+        text.Summary($"Load-time constants of {name}Object; Image.DefaultConstants has the values of the source.");
         text.Line($"[StructLayout(LayoutKind.Explicit, Size = {image.ConstantsSize})]");
         text.Open($"public struct {name}Constants : IBpfConstants{interfaces}");
         text.Line("private static readonly (string Name, int Offset, int Size)[] Fields =");

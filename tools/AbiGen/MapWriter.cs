@@ -4,10 +4,13 @@ using Axoneme.Bpf.Btf;
 
 namespace Axoneme.AbiGen;
 
-/// <summary>Collects the maps of all objects. A map that several objects declare is one map, so they must agree.</summary>
+/// <summary>
+/// Collects the maps of all objects. A map that several objects declare is one map, so they must agree.
+/// </summary>
 internal sealed class MapWriter(AbiModel model)
 {
-    private readonly SortedDictionary<string, (BpfMapSpec Spec, string Source, string? Key, string? Value)> _maps = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, (BpfMapSpec Spec, string Source, string? Key, string? Value)> _maps =
+        new(StringComparer.Ordinal);
 
     public void Add(BpfObjectImage image)
     {
@@ -17,10 +20,12 @@ internal sealed class MapWriter(AbiModel model)
             string? key = TypeName(image, variable, "key") ?? (spec.Inner is null ? null : "uint");
             // User space writes a descriptor into a map of maps and reads an id.
             string? value = spec.Inner is null ? TypeName(image, variable, "value") : "uint";
-            if (_maps.TryGetValue(spec.Name, out var known) && (known.Spec != spec || known.Key != key || known.Value != value))
+            if (_maps.TryGetValue(spec.Name, out var known)
+                && (known.Spec != spec || known.Key != key || known.Value != value))
             {
+                string differences = string.Join("; ", spec.DifferencesFrom(known.Spec));
                 throw new InvalidDataException(
-                    $"map {spec.Name} differs between {known.Source}.c and {image.Name}.c: {string.Join("; ", spec.DifferencesFrom(known.Spec))}");
+                    $"map {spec.Name} differs between {known.Source}.c and {image.Name}.c: {differences}");
             }
 
             _maps[spec.Name] = (spec, known.Source ?? image.Name, key, value);
@@ -76,7 +81,8 @@ internal sealed class MapWriter(AbiModel model)
         if (spec.Inner is not null)
             properties.Add($"Inner = {Expression(spec.Inner)}");
         string initializer = properties.Count == 0 ? "" : $" {{ {string.Join(", ", properties)} }}";
-        return $"new BpfMapSpec(\"{spec.Name}\", BpfMapType.{spec.Type}, {spec.KeySize}, {spec.ValueSize}, {spec.MaxEntries}{flags}){initializer}";
+        string sizes = $"{spec.KeySize}, {spec.ValueSize}, {spec.MaxEntries}";
+        return $"new BpfMapSpec(\"{spec.Name}\", BpfMapType.{spec.Type}, {sizes}{flags}){initializer}";
     }
 
     private string? TypeName(BpfObjectImage image, BtfType variable, string member)

@@ -38,5 +38,6 @@ static string FindRepository()
             return directory.FullName;
     }
 
-    throw new DirectoryNotFoundException("the repository (axoneme.slnx) is not above the tool; give the output directory");
+    throw new DirectoryNotFoundException(
+        "the repository (axoneme.slnx) is not above the tool; give the output directory");
 }

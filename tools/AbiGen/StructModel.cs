@@ -3,7 +3,9 @@ namespace Axoneme.AbiGen;
 
 internal sealed record FieldModel(string Name, string CName, string Type, uint Offset);
 
-/// <summary>A struct or union as an explicit-layout struct that compares by its bytes, as the kernel compares keys.</summary>
+/// <summary>
+/// A struct or union as an explicit-layout struct that compares by its bytes, as the kernel compares keys.
+/// </summary>
 internal sealed record StructModel(string Name, string? CType, uint Size, IReadOnlyList<FieldModel> Fields)
 {
     public bool SameAs(StructModel other)
@@ -18,9 +20,10 @@ internal sealed record StructModel(string Name, string? CType, uint Size, IReadO
         foreach (FieldModel field in Fields)
             text.Line($"[FieldOffset({field.Offset}), CType(\"{field.CName}\")] public {field.Type} {field.Name};");
         text.Line();
-        text.Line($"public static bool operator ==(in {Name} left, in {Name} right) => StructBytes.Equal(in left, in right);");
+        string operands = $"(in {Name} left, in {Name} right)";
+        text.Line($"public static bool operator =={operands} => StructBytes.Equal(in left, in right);");
         text.Line();
-        text.Line($"public static bool operator !=(in {Name} left, in {Name} right) => !StructBytes.Equal(in left, in right);");
+        text.Line($"public static bool operator !={operands} => !StructBytes.Equal(in left, in right);");
         text.Line();
         text.Line($"public readonly bool Equals({Name} other) => StructBytes.Equal(in this, in other);");
         text.Line();

@@ -42,7 +42,9 @@ public sealed record BtfType(uint Id, BtfKind Kind, string Name)
     /// <summary>Bytes, of integers, floats, structs, unions, enums and data sections.</summary>
     public uint Size { get; init; }
 
-    /// <summary>The type behind a pointer, typedef, qualifier, variable, function or tag; the element of an array.</summary>
+    /// <summary>
+    /// The type behind a pointer, typedef, qualifier, variable, function or tag; the element of an array.
+    /// </summary>
     public uint TargetId { get; init; }
 
     /// <summary>Elements of an array.</summary>

@@ -4,7 +4,9 @@ using Axoneme.Bpf.Elf;
 
 namespace Axoneme.Bpf.Btf;
 
-/// <summary>A set of type descriptions (BTF, Documentation/bpf/btf.rst), read from an object file or from the kernel.</summary>
+/// <summary>
+/// A set of type descriptions (BTF, Documentation/bpf/btf.rst), read from an object file or from the kernel.
+/// </summary>
 public sealed class BtfTypes
 {
     private const ushort Magic = 0xeb9f;
@@ -19,9 +21,12 @@ public sealed class BtfTypes
     /// <summary>All types by id; 0 is <c>void</c>.</summary>
     public IReadOnlyList<BtfType> All => _types;
 
-    public BtfType this[uint id] => id < _types.Count ? _types[(int)id] : throw new InvalidDataException($"BTF: there is no type {id}");
+    public BtfType this[uint id]
+        => id < _types.Count ? _types[(int)id] : throw new InvalidDataException($"BTF: there is no type {id}");
 
-    /// <summary>The running kernel's own types. Reading takes some hundred milliseconds and as many megabytes as the kernel has.</summary>
+    /// <summary>
+    /// The running kernel's own types. Reading takes some hundred milliseconds and as many megabytes as the kernel has.
+    /// </summary>
     public static BtfTypes ReadKernel() => Parse(File.ReadAllBytes("/sys/kernel/btf/vmlinux"));
 
     /// <summary>The types of a compiled object.</summary>
@@ -29,7 +34,8 @@ public sealed class BtfTypes
     public static BtfTypes FromObject(ElfObject file)
     {
         ArgumentNullException.ThrowIfNull(file);
-        ElfSection section = file.Find(".BTF") ?? throw new InvalidDataException("the object has no BTF; compile it with -g");
+        ElfSection section = file.Find(".BTF")
+            ?? throw new InvalidDataException("the object has no BTF; compile it with -g");
         return Parse(section.Data.Span);
     }
 
@@ -87,18 +93,22 @@ public sealed class BtfTypes
             BtfKind.Variable => SizeOf(type.TargetId, depth + 1),
             // clang describes a struct that is reached only through an inner map's declaration by its name alone.
             BtfKind.Forward => (Find(BtfKind.Struct, type.Name) ?? Find(BtfKind.Union, type.Name))?.Size
-                ?? throw new InvalidDataException($"BTF: {type.Name} is declared but not defined; an inner map needs key_size and value_size"),
+                ?? throw new InvalidDataException(
+                    $"BTF: {type.Name} is declared but not defined; an inner map needs key_size and value_size"),
             _ => type.Size,
         };
     }
 
     /// <summary>Texts of the declaration tags on a type or variable, or on one of its members.</summary>
     public IEnumerable<string> TagsOf(uint id, int component = -1)
-        => _types.Where(type => type.Kind == BtfKind.DeclarationTag && type.TargetId == id && type.Component == component)
+        => _types
+            .Where(type => type.Kind == BtfKind.DeclarationTag && type.TargetId == id && type.Component == component)
             .Select(type => type.Name);
 
     private static uint Multiply(uint count, uint size)
-        => (ulong)count * size <= int.MaxValue ? count * size : throw new InvalidDataException("BTF: an array is too large");
+        => (ulong)count * size <= int.MaxValue
+            ? count * size
+            : throw new InvalidDataException("BTF: an array is too large");
 
     private static bool IsAlias(BtfKind kind)
         => kind is BtfKind.Typedef or BtfKind.Const or BtfKind.Volatile or BtfKind.Restrict or BtfKind.TypeTag;
@@ -115,7 +125,8 @@ public sealed class BtfTypes
         {
             BtfKind.Integer => ReadInteger(type, sizeOrType, reader.Next()),
             BtfKind.Array => type with { TargetId = reader.Next(), Count = reader.SkipAndNext() },
-            BtfKind.Struct or BtfKind.Union => type with { Size = sizeOrType, Members = ReadMembers(ref reader, strings, count, flag) },
+            BtfKind.Struct or BtfKind.Union
+                => type with { Size = sizeOrType, Members = ReadMembers(ref reader, strings, count, flag) },
             BtfKind.Enum or BtfKind.Enum64 => type with
             {
                 Size = sizeOrType,
@@ -127,8 +138,8 @@ public sealed class BtfTypes
             BtfKind.DataSection => type with { Size = sizeOrType, Variables = ReadVariables(ref reader, count) },
             BtfKind.Float => type with { Size = sizeOrType },
             BtfKind.DeclarationTag => type with { TargetId = sizeOrType, Component = (int)reader.Next() },
-            BtfKind.Pointer or BtfKind.Typedef or BtfKind.Volatile or BtfKind.Const or BtfKind.Restrict or BtfKind.Function
-                or BtfKind.TypeTag => type with { TargetId = sizeOrType },
+            BtfKind.Pointer or BtfKind.Typedef or BtfKind.Volatile or BtfKind.Const or BtfKind.Restrict
+                or BtfKind.Function or BtfKind.TypeTag => type with { TargetId = sizeOrType },
             BtfKind.Forward => type,
             _ => throw new InvalidDataException($"BTF: unknown kind {(int)type.Kind}"),
         };
@@ -160,7 +171,8 @@ public sealed class BtfTypes
         return members;
     }
 
-    private static BtfEnumerator[] ReadEnumerators(ref Reader reader, ReadOnlySpan<byte> strings, int count, bool wide, bool signed)
+    private static BtfEnumerator[] ReadEnumerators(
+        ref Reader reader, ReadOnlySpan<byte> strings, int count, bool wide, bool signed)
     {
         var values = new BtfEnumerator[count];
         for (int i = 0; i < count; i++)
@@ -182,7 +194,8 @@ public sealed class BtfTypes
         return variables;
     }
 
-    private static uint Word(ReadOnlySpan<byte> data, int offset) => BinaryPrimitives.ReadUInt32LittleEndian(data[offset..]);
+    private static uint Word(ReadOnlySpan<byte> data, int offset)
+        => BinaryPrimitives.ReadUInt32LittleEndian(data[offset..]);
 
     private ref struct Reader(ReadOnlySpan<byte> data)
     {

@@ -53,7 +53,8 @@ public sealed class ElfObject
         long table = (long)BinaryPrimitives.ReadUInt64LittleEndian(bytes[40..]);
         int count = BinaryPrimitives.ReadUInt16LittleEndian(bytes[60..]);
         int namesIndex = BinaryPrimitives.ReadUInt16LittleEndian(bytes[62..]);
-        ReadOnlySpan<byte> Header(int index) => file.Span.Slice(checked((int)table + (index * SectionHeaderSize)), SectionHeaderSize);
+        ReadOnlySpan<byte> Header(int index)
+            => file.Span.Slice(checked((int)table + (index * SectionHeaderSize)), SectionHeaderSize);
         ReadOnlyMemory<byte> Data(int index)
         {
             ReadOnlySpan<byte> header = Header(index);

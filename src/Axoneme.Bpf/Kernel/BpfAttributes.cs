@@ -38,7 +38,9 @@ internal struct KernelName
 {
     private byte _first;
 
-    /// <summary>Cuts to what the kernel takes and replaces what it rejects (only letters, digits, '_' and '.').</summary>
+    /// <summary>
+    /// Cuts to what the kernel takes and replaces what it rejects (only letters, digits, '_' and '.').
+    /// </summary>
     public static KernelName From(string name)
     {
         KernelName result = default;
@@ -55,7 +57,8 @@ internal struct KernelName
     }
 }
 
-// The structs below are the members of union bpf_attr that each command reads, in the order and with the padding of <linux/bpf.h>.
+// The structs below are the members of union bpf_attr that each command reads, in the order and with the padding of
+// <linux/bpf.h>.
 
 [StructLayout(LayoutKind.Sequential)]
 internal struct MapCreateAttributes

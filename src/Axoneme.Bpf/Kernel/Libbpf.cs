@@ -6,8 +6,9 @@ using System.Text;
 namespace Axoneme.Bpf.Kernel;
 
 /// <summary>
-/// The functions of libbpf (1.1 and later) that open, relocate and load objects. They return negative error numbers. What libbpf
-/// prints, the verifier's log among it, is dropped unless the calling thread collects it: see <see cref="CollectMessages"/>.
+/// The functions of libbpf (1.1 and later) that open, relocate and load objects. They return negative error numbers.
+/// What libbpf prints, the verifier's log among it, is dropped unless the calling thread collects it: see <see
+/// cref="CollectMessages"/>.
 /// </summary>
 internal static unsafe partial class Libbpf
 {
@@ -85,7 +86,8 @@ internal static unsafe partial class Libbpf
     [LibraryImport(Library, EntryPoint = "libbpf_set_print")]
     private static partial nint SetPrint(delegate* unmanaged<int, byte*, nint, int> print);
 
-    // A va_list is an array on x86-64 and a large struct on arm64: both are passed as a pointer, which vsnprintf takes as it came.
+    // A va_list is an array on x86-64 and a large struct on arm64: both are passed as a pointer, which vsnprintf takes
+    // as it came.
     [LibraryImport("libc", EntryPoint = "vsnprintf")]
     private static partial int FormatVariadic(byte* buffer, nuint size, byte* format, nint arguments);
 
@@ -95,7 +97,8 @@ internal static unsafe partial class Libbpf
         const int Debug = 2;
         if (_messages is not { } messages || level >= Debug)
             return 0;
-        // The arguments can be walked only once, so the buffer takes the longest message at once: the tail of a verifier log says why.
+        // The arguments can be walked only once, so the buffer takes the longest message at once: the tail of a
+        // verifier log says why.
         const int Size = 32 << 20;
         byte* buffer = (byte*)NativeMemory.Alloc(Size);
         int length = Math.Min(FormatVariadic(buffer, Size, format, arguments), Size - 1);

@@ -20,7 +20,11 @@ internal static unsafe partial class Native
     public static int EpollControl(nint epoll, int operation, nint fd, ref EpollEvent interest)
     {
         if (RuntimeInformation.ProcessArchitecture == Architecture.X64)
-            return EpollControlRaw((int)epoll, operation, (int)fd, (EpollEvent*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref interest));
+        {
+            fixed (EpollEvent* packed = &interest)
+                return EpollControlRaw((int)epoll, operation, (int)fd, packed);
+        }
+
         var aligned = new AlignedEpollEvent { Events = interest.Events, Data = interest.Data };
         return EpollControlRaw((int)epoll, operation, (int)fd, (EpollEvent*)&aligned);
     }

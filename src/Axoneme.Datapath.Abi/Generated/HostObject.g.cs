@@ -9,7 +9,8 @@ namespace Axoneme.Datapath.Abi;
 /// <summary>The object compiled from bpf/progs/host.c.</summary>
 public static class HostObject
 {
-    private static readonly Lazy<BpfObjectImage> Parsed = new(() => BpfObjectImage.FromResource(typeof(HostObject).Assembly, "host"));
+    private static readonly Lazy<BpfObjectImage> Parsed =
+        new(() => BpfObjectImage.FromResource(typeof(HostObject).Assembly, "host"));
 
     /// <summary>Parsed at first use, then shared by all loads.</summary>
     public static BpfObjectImage Image => Parsed.Value;
@@ -24,7 +25,7 @@ public static class HostObject
     public const string ToNetdev = "to_netdev";
 }
 
-/// <summary>Load-time constants of HostObject; start from Image.DefaultConstants, which has the values of the source.</summary>
+/// <summary>Load-time constants of HostObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 68)]
 public struct HostConstants : IBpfConstants, IHostOverlayPodConstants
 {

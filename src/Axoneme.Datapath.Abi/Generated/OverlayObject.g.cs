@@ -9,7 +9,8 @@ namespace Axoneme.Datapath.Abi;
 /// <summary>The object compiled from bpf/progs/overlay.c.</summary>
 public static class OverlayObject
 {
-    private static readonly Lazy<BpfObjectImage> Parsed = new(() => BpfObjectImage.FromResource(typeof(OverlayObject).Assembly, "overlay"));
+    private static readonly Lazy<BpfObjectImage> Parsed =
+        new(() => BpfObjectImage.FromResource(typeof(OverlayObject).Assembly, "overlay"));
 
     /// <summary>Parsed at first use, then shared by all loads.</summary>
     public static BpfObjectImage Image => Parsed.Value;
@@ -18,7 +19,7 @@ public static class OverlayObject
     public const string FromOverlay = "from_overlay";
 }
 
-/// <summary>Load-time constants of OverlayObject; start from Image.DefaultConstants, which has the values of the source.</summary>
+/// <summary>Load-time constants of OverlayObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 68)]
 public struct OverlayConstants : IBpfConstants, IHostOverlayPodConstants
 {

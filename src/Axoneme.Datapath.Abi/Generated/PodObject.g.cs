@@ -9,7 +9,8 @@ namespace Axoneme.Datapath.Abi;
 /// <summary>The object compiled from bpf/progs/pod.c.</summary>
 public static class PodObject
 {
-    private static readonly Lazy<BpfObjectImage> Parsed = new(() => BpfObjectImage.FromResource(typeof(PodObject).Assembly, "pod"));
+    private static readonly Lazy<BpfObjectImage> Parsed =
+        new(() => BpfObjectImage.FromResource(typeof(PodObject).Assembly, "pod"));
 
     /// <summary>Parsed at first use, then shared by all loads.</summary>
     public static BpfObjectImage Image => Parsed.Value;
@@ -21,7 +22,7 @@ public static class PodObject
     public const string ToPod = "to_pod";
 }
 
-/// <summary>Load-time constants of PodObject; start from Image.DefaultConstants, which has the values of the source.</summary>
+/// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 120)]
 public struct PodConstants : IBpfConstants, IHostOverlayPodConstants
 {

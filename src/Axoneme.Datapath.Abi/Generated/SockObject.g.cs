@@ -9,7 +9,8 @@ namespace Axoneme.Datapath.Abi;
 /// <summary>The object compiled from bpf/progs/sock.c.</summary>
 public static class SockObject
 {
-    private static readonly Lazy<BpfObjectImage> Parsed = new(() => BpfObjectImage.FromResource(typeof(SockObject).Assembly, "sock"));
+    private static readonly Lazy<BpfObjectImage> Parsed =
+        new(() => BpfObjectImage.FromResource(typeof(SockObject).Assembly, "sock"));
 
     /// <summary>Parsed at first use, then shared by all loads.</summary>
     public static BpfObjectImage Image => Parsed.Value;
@@ -39,7 +40,7 @@ public static class SockObject
     public const string SockSendmsg6 = "sock_sendmsg6";
 }
 
-/// <summary>Load-time constants of SockObject; start from Image.DefaultConstants, which has the values of the source.</summary>
+/// <summary>Load-time constants of SockObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 4)]
 public struct SockConstants : IBpfConstants
 {

@@ -26,7 +26,8 @@ public sealed partial class FeatureTests
     public void Netkit_probe_agrees_with_the_kernel_symbols()
     {
         // An independent witness: the kernel that has the driver exports its attach function.
-        bool present = File.ReadLines("/proc/kallsyms").Any(line => line.Contains(" netkit_link_attach", StringComparison.Ordinal));
+        bool present = File.ReadLines("/proc/kallsyms")
+            .Any(line => line.Contains(" netkit_link_attach", StringComparison.Ordinal));
         Assert.Equal(present, BpfFeatures.Netkit.IsSupported);
     }
 

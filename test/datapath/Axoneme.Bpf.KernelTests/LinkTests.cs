@@ -9,7 +9,8 @@ namespace Axoneme.Bpf.KernelTests;
 public sealed class LinkTests : IDisposable
 {
     private const int Loopback = 1;
-    private static readonly BpfObjectImage Sample = BpfObjectImage.FromResource(Assembly.GetExecutingAssembly(), "sample");
+    private static readonly BpfObjectImage Sample =
+        BpfObjectImage.FromResource(Assembly.GetExecutingAssembly(), "sample");
     private readonly Sandbox _sandbox = new();
     private readonly NetworkNamespace _namespace;
     private readonly BpfObject _object;
@@ -43,7 +44,8 @@ public sealed class LinkTests : IDisposable
         Send(2);
         Assert.Equal(3ul, Count(0));
 
-        static (BpfLinkType, int, BpfAttachType) Describe(BpfLinkInfo info) => (info.Type, info.InterfaceIndex, info.AttachType);
+        static (BpfLinkType, int, BpfAttachType) Describe(BpfLinkInfo info)
+            => (info.Type, info.InterfaceIndex, info.AttachType);
     }
 
     [Fact]
@@ -88,7 +90,8 @@ public sealed class LinkTests : IDisposable
         dropping.SetConstant("verdict", (uint)TcVerdict.Drop);
         dropping.Load();
         using BpfLink first = _namespace.Run(
-            () => BpfLink.AttachTcx(dropping.Program("decide_otherwise"), Loopback, TcDirection.Ingress, TcxPosition.First));
+            () => BpfLink.AttachTcx(
+                dropping.Program("decide_otherwise"), Loopback, TcDirection.Ingress, TcxPosition.First));
         Send(2);
         Assert.Equal(0ul, Count(0));
     }
@@ -96,7 +99,8 @@ public sealed class LinkTests : IDisposable
     [Fact]
     public void Query_lists_what_is_attached_in_the_order_it_runs()
     {
-        IReadOnlyList<BpfAttachment> Query() => _namespace.Run(() => BpfAttachment.QueryTcx(Loopback, TcDirection.Ingress));
+        IReadOnlyList<BpfAttachment> Query()
+            => _namespace.Run(() => BpfAttachment.QueryTcx(Loopback, TcDirection.Ingress));
         Assert.Empty(Query());
         using BpfLink second = AttachTcx("decide");
         using BpfLink first = _namespace.Run(
@@ -114,7 +118,8 @@ public sealed class LinkTests : IDisposable
         string cgroup = _sandbox.CreateCgroup();
         Assert.Empty(BpfAttachment.QueryCgroup(cgroup, BpfAttachType.CgroupInet4Connect));
         using BpfLink link = BpfLink.AttachCgroup(_object.Program("permit"), cgroup, BpfAttachType.CgroupInet4Connect);
-        Assert.Equal(link.GetInfo().ProgramId, Assert.Single(BpfAttachment.QueryCgroup(cgroup, BpfAttachType.CgroupInet4Connect)).ProgramId);
+        BpfAttachment attached = Assert.Single(BpfAttachment.QueryCgroup(cgroup, BpfAttachType.CgroupInet4Connect));
+        Assert.Equal(link.GetInfo().ProgramId, attached.ProgramId);
     }
 
     [Fact]
@@ -137,7 +142,8 @@ public sealed class LinkTests : IDisposable
     [Fact]
     public void Generic_xdp_sees_packets_of_a_device()
     {
-        using BpfLink link = _namespace.Run(() => BpfLink.AttachXdp(_object.Program("pass"), Loopback, XdpMode.Generic));
+        using BpfLink link =
+            _namespace.Run(() => BpfLink.AttachXdp(_object.Program("pass"), Loopback, XdpMode.Generic));
         Assert.Equal(BpfLinkType.Xdp, link.GetInfo().Type);
         Send(4);
         Assert.Equal(4ul, Count(2));
@@ -157,7 +163,8 @@ public sealed class LinkTests : IDisposable
         }
 
         // Port 1 of the namespace's own loopback: nothing listens there.
-        string Connect() => Sandbox.Run("nsenter", $"--net=/proc/{Environment.ProcessId}/fd/{_namespace.Descriptor}", "bash", "-c",
+        string Connect() => Sandbox.Run(
+            "nsenter", $"--net=/proc/{Environment.ProcessId}/fd/{_namespace.Descriptor}", "bash", "-c",
             $"echo $$ > {cgroup}/cgroup.procs; exec 3<>/dev/tcp/127.0.0.1/1").Error;
     }
 
@@ -171,7 +178,8 @@ public sealed class LinkTests : IDisposable
             return socket;
         });
         var address = (IPEndPoint)listener.LocalEndpoint;
-        using (BpfLink link = BpfLink.AttachNetworkNamespace(_object.Program("hide_listeners"), _namespace, BpfAttachType.SkLookup))
+        using (BpfLink link =
+            BpfLink.AttachNetworkNamespace(_object.Program("hide_listeners"), _namespace, BpfAttachType.SkLookup))
         {
             Assert.Equal(BpfLinkType.NetworkNamespace, link.GetInfo().Type);
             Assert.Throws<SocketException>(Connect);

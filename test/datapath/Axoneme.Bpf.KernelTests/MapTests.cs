@@ -33,7 +33,8 @@ public sealed class MapTests : IDisposable
         Assert.False(map.TryUpdate(1, 1, BpfUpdateMode.Exist));
         Assert.True(map.TryUpdate(1, 1, BpfUpdateMode.NoExist));
         Assert.False(map.TryUpdate(1, 2, BpfUpdateMode.NoExist));
-        Assert.Equal(Errno.EEXIST, Assert.Throws<SystemCallException>(() => map.Update(1, 2, BpfUpdateMode.NoExist)).Errno);
+        var failure = Assert.Throws<SystemCallException>(() => map.Update(1, 2, BpfUpdateMode.NoExist));
+        Assert.Equal(Errno.EEXIST, failure.Errno);
         Assert.True(map.TryLookup(1, out uint value));
         Assert.Equal(1u, value);
     }
@@ -41,7 +42,8 @@ public sealed class MapTests : IDisposable
     [Theory]
     [InlineData(BpfMapType.Hash, BpfMapFlags.None)]
     [InlineData(BpfMapType.LpmTrie, BpfMapFlags.NoPreallocation)]
-    public void Batches_write_and_delete_everything_whether_or_not_the_kernel_has_them_for_the_type(BpfMapType type, BpfMapFlags flags)
+    public void Batches_write_and_delete_everything_whether_or_not_the_kernel_has_them_for_the_type(
+        BpfMapType type, BpfMapFlags flags)
     {
         const int Count = 3000;
         using var map = BpfMap.Create(new BpfMapSpec("batch", type, 8, 4, Count, flags)).As<ulong, int>();
@@ -94,8 +96,10 @@ public sealed class MapTests : IDisposable
     [Fact]
     public void Longest_prefix_wins()
     {
-        using var map = BpfMap.Create(new BpfMapSpec("lpm", BpfMapType.LpmTrie, 8, 4, 16, BpfMapFlags.NoPreallocation)).As<ulong, uint>();
-        static ulong Key(int length, byte a, byte b, byte c, byte d) => (uint)length | ((ulong)(a | b << 8 | c << 16 | d << 24) << 32);
+        using var map = BpfMap.Create(new BpfMapSpec("lpm", BpfMapType.LpmTrie, 8, 4, 16, BpfMapFlags.NoPreallocation))
+            .As<ulong, uint>();
+        static ulong Key(int length, byte a, byte b, byte c, byte d)
+            => (uint)length | ((ulong)(a | b << 8 | c << 16 | d << 24) << 32);
         map.Update(Key(8, 10, 0, 0, 0), 8);
         map.Update(Key(24, 10, 1, 2, 0), 24);
         Assert.True(map.TryLookup(Key(32, 10, 1, 2, 3), out uint inner));
@@ -107,7 +111,8 @@ public sealed class MapTests : IDisposable
     [Fact]
     public void Per_cpu_values_of_odd_size_come_back_for_each_processor()
     {
-        using var map = BpfMap.Create(new BpfMapSpec("percpu", BpfMapType.PerCpuHash, 4, 2, 8)).AsPerCpu<uint, ushort>();
+        using var map = BpfMap.Create(new BpfMapSpec("percpu", BpfMapType.PerCpuHash, 4, 2, 8))
+            .AsPerCpu<uint, ushort>();
         ushort[] values = Enumerable.Range(100, ProcessorSet.PossibleCount).Select(i => (ushort)i).ToArray();
         map.Update(5, values);
         ushort[] read = new ushort[values.Length];
@@ -132,13 +137,14 @@ public sealed class MapTests : IDisposable
     public void Pinned_map_that_differs_is_refused_with_every_difference()
     {
         string path = _sandbox.Pin("table");
-        using (BpfMap old = BpfMap.Create(new BpfMapSpec("table", BpfMapType.Hash, 4, 4, 16, BpfMapFlags.NoPreallocation)))
+        using (BpfMap old = BpfMap.Create(
+            new BpfMapSpec("table", BpfMapType.Hash, 4, 4, 16, BpfMapFlags.NoPreallocation)))
             old.Pin(path);
         var declared = new BpfMapSpec("table", BpfMapType.LruHash, 8, 12, 32);
         var failure = Assert.Throws<BpfMapMismatchException>(() => BpfMap.OpenOrCreatePinned(declared, path));
         Assert.Equal(5, failure.Differences.Count);
         foreach (string attribute in (string[])["type", "key size", "value size", "max entries", "flags"])
-            Assert.Contains(failure.Differences, difference => difference.StartsWith(attribute, StringComparison.Ordinal));
+            Assert.Contains(failure.Differences, text => text.StartsWith(attribute, StringComparison.Ordinal));
         Assert.Contains(path, failure.Message, StringComparison.Ordinal);
     }
 

@@ -6,7 +6,8 @@ namespace Axoneme.Bpf.KernelTests;
 
 public sealed class ObjectTests : IDisposable
 {
-    private static readonly BpfObjectImage Sample = BpfObjectImage.FromResource(Assembly.GetExecutingAssembly(), "sample");
+    private static readonly BpfObjectImage Sample =
+        BpfObjectImage.FromResource(Assembly.GetExecutingAssembly(), "sample");
     private static readonly byte[] Packet = [.. new byte[12], 0x08, 0x00, .. new byte[50]];
     private readonly Sandbox _sandbox = new();
 
@@ -140,7 +141,8 @@ public sealed class ObjectTests : IDisposable
         static int BpfDescriptors() => Directory.GetFileSystemEntries("/proc/self/fd")
             .Where(File.Exists)
             .Select(path => File.ResolveLinkTarget(path, false)?.ToString() ?? "")
-            .Count(target => target.Contains("bpf-", StringComparison.Ordinal) || target.Contains("btf", StringComparison.Ordinal));
+            .Count(target => target.Contains("bpf-", StringComparison.Ordinal)
+                || target.Contains("btf", StringComparison.Ordinal));
     }
 
     [Fact]
@@ -160,7 +162,8 @@ public sealed class ObjectTests : IDisposable
     [Fact]
     public void Garbage_is_not_an_object()
     {
-        Assert.Throws<InvalidDataException>(() => BpfObjectImage.Parse("garbage", Encoding.ASCII.GetBytes("not an object file")));
+        Assert.Throws<InvalidDataException>(
+            () => BpfObjectImage.Parse("garbage", Encoding.ASCII.GetBytes("not an object file")));
         Assert.Throws<InvalidDataException>(() => BpfObjectImage.Parse("cut", Sample.Bytes[..200]));
     }
 }

@@ -8,7 +8,8 @@ using Axoneme.Linux;
 namespace Axoneme.Bpf.KernelTests;
 
 /// <summary>
-/// Places of a test's own: a bpffs, an anonymous network namespace (which has a loopback device) and a cgroup. All are gone after it.
+/// Places of a test's own: a bpffs, an anonymous network namespace (which has a loopback device) and a cgroup. All are
+/// gone after it.
 /// </summary>
 public sealed class Sandbox : IDisposable
 {
@@ -47,7 +48,8 @@ public sealed class Sandbox : IDisposable
 
     public string CreateCgroup()
     {
-        string mount = File.ReadLines("/proc/self/mounts").Select(line => line.Split(' ')).First(fields => fields[2] == "cgroup2")[1];
+        string mount = File.ReadLines("/proc/self/mounts")
+            .Select(line => line.Split(' ')).First(fields => fields[2] == "cgroup2")[1];
         string path = Path.Combine(mount, $"axbpf-{Guid.NewGuid():N}");
         Directory.CreateDirectory(path);
         _undo.Add(() => Directory.Delete(path));
@@ -56,7 +58,8 @@ public sealed class Sandbox : IDisposable
 
     public static (int ExitCode, string Error) Run(string program, params string[] arguments)
     {
-        using Process process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
+        using Process process =
+            Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardError = true })!;
         string error = process.StandardError.ReadToEnd();
         process.WaitForExit();
         return (process.ExitCode, error);

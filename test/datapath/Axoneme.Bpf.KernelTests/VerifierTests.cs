@@ -5,7 +5,9 @@ using Axoneme.Datapath.Abi;
 
 namespace Axoneme.Bpf.KernelTests;
 
-/// <summary>Every object that ships passes the verifier of this kernel, whichever branches its constants leave alive.</summary>
+/// <summary>
+/// Every object that ships passes the verifier of this kernel, whichever branches its constants leave alive.
+/// </summary>
 public sealed class VerifierTests
 {
     private static readonly Assembly Shipped = typeof(NetU16).Assembly;
@@ -51,7 +53,8 @@ public sealed class VerifierTests
     }
 
     private static IEnumerable<BpfConstant> Options(BpfObjectImage image)
-        => image.Constants.Where(constant => image.Types.Resolve(constant.TypeId) is { Kind: BtfKind.Integer, IsBoolean: true });
+        => image.Constants.Where(
+            constant => image.Types.Resolve(constant.TypeId) is { Kind: BtfKind.Integer, IsBoolean: true });
 
     private static void Load(string name, Func<string, bool?> option)
     {

@@ -13,10 +13,15 @@ public sealed class GeneratorTests
     public void Checked_in_code_is_what_the_generator_makes_of_the_compiled_objects()
     {
         string directory = Path.Combine(Repository.Root, "src/Axoneme.Datapath.Abi/Generated");
-        IReadOnlyDictionary<string, string> expected = AbiGenerator.Generate(AbiGenerator.EmbeddedObjects(typeof(AbiGenerator).Assembly));
-        Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), Directory.GetFiles(directory).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+        IReadOnlyDictionary<string, string> expected =
+            AbiGenerator.Generate(AbiGenerator.EmbeddedObjects(typeof(AbiGenerator).Assembly));
+        IEnumerable<string?> present = Directory.GetFiles(directory).Select(Path.GetFileName);
+        Assert.Equal(expected.Keys.Order(StringComparer.Ordinal), present.Order(StringComparer.Ordinal));
         foreach ((string name, string text) in expected)
-            Assert.True(text == File.ReadAllText(Path.Combine(directory, name)), $"{name} is out of date: dotnet run --project tools/AbiGen");
+        {
+            bool same = text == File.ReadAllText(Path.Combine(directory, name));
+            Assert.True(same, $"{name} is out of date: dotnet run --project tools/AbiGen");
+        }
     }
 
     [Fact]
@@ -37,7 +42,8 @@ public sealed class GeneratorTests
     [InlineData("[FieldOffset(0), CType(\"x\")] public NetU16 X;")]
     [InlineData("[FieldOffset(2), CType(\"y\")] public NetU32 Y;")]
     [InlineData("[FieldOffset(1), CType(\"high\")] public ByteArray3 High;")]
-    public void Members_keep_offset_type_and_byte_order(string line) => Assert.Contains(line, Shapes["Structs.g.cs"], StringComparison.Ordinal);
+    public void Members_keep_offset_type_and_byte_order(string line)
+        => Assert.Contains(line, Shapes["Structs.g.cs"], StringComparison.Ordinal);
 
     [Theory]
     [InlineData("[Flags]\n[CType(\"enum shape_flags\")]\npublic enum ShapeFlags : uint")]
@@ -45,32 +51,37 @@ public sealed class GeneratorTests
     [InlineData("public enum SignedKind : int")]
     [InlineData("[CType(\"KIND_NEGATIVE\")] Negative = -1,")]
     [InlineData("[CType(\"KIND_7\")] Kind7 = 7,")]
-    public void Enums_keep_values_and_lose_the_repeated_prefix(string line) => Assert.Contains(line, Shapes["Enums.g.cs"], StringComparison.Ordinal);
+    public void Enums_keep_values_and_lose_the_repeated_prefix(string line)
+        => Assert.Contains(line, Shapes["Enums.g.cs"], StringComparison.Ordinal);
 
     [Theory]
     [InlineData("BpfPerCpuMapDescriptor<Session, ulong> SessionBytes")]
     [InlineData("new BpfMapSpec(\"session_bytes\", BpfMapType.LruPerCpuHash, 8, 8, 77) { PinByName = true }")]
     [InlineData("BpfMapDescriptor<uint, uint> Tries")]
     [InlineData("new BpfMapSpec(\"tries.inner\", BpfMapType.LpmTrie, 8, 4, 9, (BpfMapFlags)1)")]
-    public void Maps_keep_their_attributes(string text) => Assert.Contains(text, Shapes["Maps.g.cs"], StringComparison.Ordinal);
+    public void Maps_keep_their_attributes(string text)
+        => Assert.Contains(text, Shapes["Maps.g.cs"], StringComparison.Ordinal);
 
     [Theory]
     [InlineData("public const string Inspect = \"inspect\";")]
-    [InlineData("/// <summary>Seconds &lt; a day</summary>\n    [field: FieldOffset(0)]\n    public uint LifeS { get; set; }")]
+    [InlineData("/// <summary>Seconds &lt; a day</summary>\n    [field: FieldOffset(0)]\n    public uint LifeS {")]
     [InlineData("[field: FieldOffset(4)]\n    public NetU16 ServicePort { get; set; }")]
     [InlineData("[field: FieldOffset(8)]\n    public Session First { get; set; }")]
-    public void Constants_and_programs_are_named(string text) => Assert.Contains(text, Shapes["MapsObject.g.cs"], StringComparison.Ordinal);
+    public void Constants_and_programs_are_named(string text)
+        => Assert.Contains(text, Shapes["MapsObject.g.cs"], StringComparison.Ordinal);
 
     [Fact]
     public void Objects_that_disagree_about_a_map_are_refused()
     {
-        BpfObjectImage maps = AbiGenerator.EmbeddedObjects(Assembly.GetExecutingAssembly()).Single(image => image.Name == "maps");
+        BpfObjectImage maps =
+            AbiGenerator.EmbeddedObjects(Assembly.GetExecutingAssembly()).Single(image => image.Name == "maps");
         // The same object with one attribute changed: 77 entries become 78 wherever BTF says so.
         byte[] other = maps.Bytes.ToArray();
         uint typeId = maps.Types.All.Single(type => type.Kind == Btf.BtfKind.Array && type.Count == 77).Id;
         int position = ArrayCountPosition(other, typeId);
         other[position]++;
-        var failure = Assert.Throws<InvalidDataException>(() => AbiGenerator.Generate([maps, BpfObjectImage.Parse("other", other)]));
+        var failure = Assert.Throws<InvalidDataException>(
+            () => AbiGenerator.Generate([maps, BpfObjectImage.Parse("other", other)]));
         Assert.Contains("session_bytes", failure.Message, StringComparison.Ordinal);
         Assert.Contains("max entries: declared 78, pinned 77", failure.Message, StringComparison.Ordinal);
 
@@ -99,5 +110,7 @@ public sealed class GeneratorTests
 
     [Fact]
     public void Constants_that_would_share_a_name_stay_whole()
-        => Assert.Equal(["DropPolicy", "ReasonPolicy", "Other"], CSharpName.EnumConstants("drop_reason", ["DROP_POLICY", "REASON_POLICY", "DROP_OTHER"]));
+        => Assert.Equal(
+            ["DropPolicy", "ReasonPolicy", "Other"],
+            CSharpName.EnumConstants("drop_reason", ["DROP_POLICY", "REASON_POLICY", "DROP_OTHER"]));
 }

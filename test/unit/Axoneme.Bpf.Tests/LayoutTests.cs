@@ -8,7 +8,9 @@ using Axoneme.Datapath.Abi;
 
 namespace Axoneme.Bpf.Tests;
 
-/// <summary>The way back: what C# believes about the shared types is asserted by the C compiler, against the headers themselves.</summary>
+/// <summary>
+/// The way back: what C# believes about the shared types is asserted by the C compiler, against the headers themselves.
+/// </summary>
 public sealed class LayoutTests
 {
     private static readonly Type[] AbiTypes = typeof(NetU16).Assembly.GetExportedTypes();
@@ -18,7 +20,8 @@ public sealed class LayoutTests
     {
         var source = new StringBuilder();
         var checkedTypes = new HashSet<Type>();
-        foreach (Type type in AbiTypes.Where(type => type.GetCustomAttribute<CTypeAttribute>() is not null).OrderBy(type => type.Name))
+        foreach (Type type in AbiTypes.Where(
+            type => type.GetCustomAttribute<CTypeAttribute>() is not null).OrderBy(type => type.Name))
         {
             string name = type.GetCustomAttribute<CTypeAttribute>()!.Name;
             if (type.IsEnum)
@@ -29,20 +32,24 @@ public sealed class LayoutTests
 
         Assert.Equal("", Compile(source.ToString()));
         // A struct that nothing above reached would be believed without a check.
-        Type[] unchecked_ = AbiTypes.Where(type => type is { IsValueType: true, IsEnum: false, IsExplicitLayout: true }
+        Type[] uncovered = AbiTypes.Where(type => type is { IsValueType: true, IsEnum: false, IsExplicitLayout: true }
             && !typeof(IBpfConstants).IsAssignableFrom(type) && !checkedTypes.Contains(type)).ToArray();
-        Assert.Empty(unchecked_);
+        Assert.Empty(uncovered);
         Assert.True(checkedTypes.Count > 10);
     }
 
     [Fact]
     public void Wrong_assertion_is_noticed()
-        => Assert.Contains("static assertion failed", Compile("_Static_assert(sizeof(struct ct4_key) == 17, \"\");"), StringComparison.Ordinal);
+    {
+        string complaints = Compile("_Static_assert(sizeof(struct ct4_key) == 17, \"\");");
+        Assert.Contains("static assertion failed", complaints, StringComparison.Ordinal);
+    }
 
     [Fact]
     public void Constants_lie_where_the_compiled_objects_have_them()
     {
-        PropertyInfo[] images = AbiTypes.Select(type => type.GetProperty("Image", BindingFlags.Public | BindingFlags.Static))
+        PropertyInfo[] images =
+            AbiTypes.Select(type => type.GetProperty("Image", BindingFlags.Public | BindingFlags.Static))
             .OfType<PropertyInfo>().ToArray();
         foreach (PropertyInfo property in images)
         {
@@ -52,7 +59,8 @@ public sealed class LayoutTests
             string name = property.DeclaringType!.FullName!.Replace("Object", "Constants", StringComparison.Ordinal);
             Type constants = typeof(NetU16).Assembly.GetType(name, throwOnError: true)!;
             // Throws where generated and compiled layouts differ.
-            object value = typeof(BpfObjectImage).GetMethod(nameof(BpfObjectImage.DefaultConstants))!.MakeGenericMethod(constants).Invoke(image, null)!;
+            object value = typeof(BpfObjectImage)
+                .GetMethod(nameof(BpfObjectImage.DefaultConstants))!.MakeGenericMethod(constants).Invoke(image, null)!;
             Assert.Equal(image.ConstantsSize, SizeOf(value.GetType()));
         }
     }
@@ -62,44 +70,51 @@ public sealed class LayoutTests
         foreach (FieldInfo field in type.GetFields(BindingFlags.Public | BindingFlags.Static))
         {
             string name = field.GetCustomAttribute<CTypeAttribute>()!.Name;
-            source.AppendLine($"_Static_assert((long long){name} == {Convert.ToInt64(field.GetRawConstantValue())}LL, \"{name}\");");
+            Require(source, $"(long long){name} == {Convert.ToInt64(field.GetRawConstantValue())}LL", name);
         }
     }
 
-    private static void AssertStruct(StringBuilder source, Type type, string name, string path, int size, HashSet<Type> checkedTypes)
+    private static void AssertStruct(
+        StringBuilder source, Type type, string name, string path, int size, HashSet<Type> checkedTypes)
     {
         checkedTypes.Add(type);
         if (path.Length == 0)
-            source.AppendLine($"_Static_assert(sizeof({name}) == {size}, \"size of {name}\");");
+            Require(source, $"sizeof({name}) == {size}", $"size of {name}");
         foreach (FieldInfo field in type.GetFields(BindingFlags.Public | BindingFlags.Instance))
         {
             string member = path + field.GetCustomAttribute<CTypeAttribute>()!.Name;
             string value = $"((({name} *)0)->{member})";
-            // Of an anonymous struct the C side knows no type: its members are asserted by their way from the outer one.
+            // Of an anonymous struct the C side knows no type: its members are asserted by their way from the outer
+            // one.
             if (path.Length == 0)
             {
                 int offset = field.GetCustomAttribute<FieldOffsetAttribute>()!.Value;
-                source.AppendLine($"_Static_assert(__builtin_offsetof({name}, {member}) == {offset}, \"offset of {name}.{member}\");");
+                Require(source, $"__builtin_offsetof({name}, {member}) == {offset}", $"offset of {name}.{member}");
             }
 
-            source.AppendLine($"_Static_assert(sizeof{value} == {SizeOf(field.FieldType)}, \"size of {name}.{member}\");");
+            Require(source, $"sizeof{value} == {SizeOf(field.FieldType)}", $"size of {name}.{member}");
             if (CNameOf(field.FieldType) is { } primitive)
-                source.AppendLine($"_Static_assert(__builtin_types_compatible_p(typeof{value}, {primitive}), \"type of {name}.{member}\");");
+                Require(source, $"__builtin_types_compatible_p(typeof{value}, {primitive})", $"type of {name}.{member}");
             if (field.FieldType.IsExplicitLayout && field.FieldType.GetCustomAttribute<CTypeAttribute>() is null)
                 AssertNested(source, field.FieldType, name, member, checkedTypes);
         }
     }
 
-    private static void AssertNested(StringBuilder source, Type type, string name, string path, HashSet<Type> checkedTypes)
+    private static void AssertNested(
+        StringBuilder source, Type type, string name, string path, HashSet<Type> checkedTypes)
     {
         AssertStruct(source, type, name, path + ".", SizeOf(type), checkedTypes);
         foreach (FieldInfo field in type.GetFields(BindingFlags.Public | BindingFlags.Instance))
         {
             string member = $"{path}.{field.GetCustomAttribute<CTypeAttribute>()!.Name}";
             int offset = field.GetCustomAttribute<FieldOffsetAttribute>()!.Value;
-            source.AppendLine($"_Static_assert(__builtin_offsetof({name}, {member}) - __builtin_offsetof({name}, {path}) == {offset}, \"{member}\");");
+            string difference = $"__builtin_offsetof({name}, {member}) - __builtin_offsetof({name}, {path})";
+            Require(source, $"{difference} == {offset}", $"offset of {name}.{member}");
         }
     }
+
+    private static void Require(StringBuilder source, string condition, string what)
+        => source.AppendLine($"_Static_assert({condition}, \"{what}\");");
 
     private static string? CNameOf(Type type) => Type.GetTypeCode(type) switch
     {
@@ -127,10 +142,12 @@ public sealed class LayoutTests
     {
         string headers = string.Join('\n', Directory.GetFiles(Path.Combine(Repository.Root, "bpf/abi"), "*.h")
             .Order(StringComparer.Ordinal).Select(path => $"#include \"abi/{Path.GetFileName(path)}\""));
+        string[] path = Environment.GetEnvironmentVariable("PATH")!.Split(':');
         string clang = ((string[])["clang-19", "clang-18", "clang-17", "clang-16", "clang-15", "clang"])
-            .First(name => Environment.GetEnvironmentVariable("PATH")!.Split(':').Any(directory => File.Exists(Path.Combine(directory, name))));
+            .First(name => path.Any(directory => File.Exists(Path.Combine(directory, name))));
+        string[] includes = ["-I", Path.Combine(Repository.Root, "bpf"), "-I", MultiarchHeaders()];
         var start = new ProcessStartInfo(clang,
-            ["-target", "bpf", "-x", "c", "-fsyntax-only", "-ferror-limit=0", "-I", Path.Combine(Repository.Root, "bpf"), "-I", MultiarchHeaders(), "-"])
+            ["-target", "bpf", "-x", "c", "-fsyntax-only", "-ferror-limit=0", .. includes, "-"])
         {
             RedirectStandardInput = true,
             RedirectStandardError = true,
@@ -144,5 +161,7 @@ public sealed class LayoutTests
     }
 
     private static string MultiarchHeaders()
-        => $"/usr/include/{(RuntimeInformation.ProcessArchitecture == Architecture.X64 ? "x86_64" : "aarch64")}-linux-gnu";
+        => RuntimeInformation.ProcessArchitecture == Architecture.X64
+            ? "/usr/include/x86_64-linux-gnu"
+            : "/usr/include/aarch64-linux-gnu";
 }
