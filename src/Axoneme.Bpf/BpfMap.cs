@@ -186,10 +186,34 @@ public sealed class BpfMap : IDisposable
     internal BpfMap RequireCompatible(BpfMapSpec declared, string path)
     {
         IReadOnlyList<string> differences = declared.DifferencesFrom(Spec);
+        if (differences.Count == 0 && declared.Inner is not null)
+            differences = InnerDifferences(declared.Inner);
         if (differences.Count == 0)
             return this;
         Dispose();
         throw new BpfMapMismatchException(path, declared, differences);
+    }
+
+    /// <summary>
+    /// The kernel does not tell what a map of maps is made for, so the first map in it has to. An old layout would
+    /// otherwise show only when a new map does not fit in.
+    /// </summary>
+    private List<string> InnerDifferences(BpfMapSpec declared)
+    {
+        Span<byte> key = stackalloc byte[Spec.KeySize];
+        Span<byte> id = stackalloc byte[sizeof(uint)];
+        for (bool more = TryGetNextKey(default, key); more; more = TryGetNextKey(key, key))
+        {
+            if (!TryLookup(key, id))
+                continue;
+            using BpfMap inner = OpenById(BitConverter.ToUInt32(id));
+            // Maps in a map may differ in size (Linux 5.10), except arrays.
+            bool sizeCounts = declared.Type is BpfMapType.Array or BpfMapType.PerCpuArray;
+            BpfMapSpec actual = sizeCounts ? inner.Spec : inner.Spec with { MaxEntries = declared.MaxEntries };
+            return [.. declared.DifferencesFrom(actual).Select(difference => $"inner {difference}")];
+        }
+
+        return [];
     }
 
     private T HandOver<T>(Func<BpfMap, T> view)

@@ -149,6 +149,24 @@ public sealed class MapTests : IDisposable
     }
 
     [Fact]
+    public void Pinned_map_of_other_maps_is_refused_with_the_inner_differences()
+    {
+        string path = _sandbox.Pin("tries");
+        var spec = new BpfMapSpec("tries", BpfMapType.ArrayOfMaps, 4, 4, 100)
+        {
+            Inner = new BpfMapSpec("trie", BpfMapType.LpmTrie, 8, 4, 64, BpfMapFlags.NoPreallocation),
+        };
+        using BpfMap old = BpfMap.OpenOrCreatePinned(spec, path);
+        using BpfMap inner = BpfMap.Create(spec.Inner with { MaxEntries = 32 });
+        old.SetInner(BitConverter.GetBytes(42), inner);
+        BpfMap.OpenOrCreatePinned(spec, path).Dispose();
+        BpfMapSpec wider = spec with { Inner = spec.Inner with { KeySize = 12, ValueSize = 16 } };
+        var failure = Assert.Throws<BpfMapMismatchException>(() => BpfMap.OpenOrCreatePinned(wider, path));
+        Assert.Equal(
+            ["inner key size: declared 12, pinned 8", "inner value size: declared 16, pinned 4"], failure.Differences);
+    }
+
+    [Fact]
     public void Map_that_the_kernel_rounded_fits_its_own_declaration()
     {
         // With one processor nothing is rounded, and the test shows only that equal is equal.

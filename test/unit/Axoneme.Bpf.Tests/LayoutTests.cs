@@ -94,7 +94,11 @@ public sealed class LayoutTests
 
             Require(source, $"sizeof{value} == {SizeOf(field.FieldType)}", $"size of {name}.{member}");
             if (CNameOf(field.FieldType) is { } primitive)
-                Require(source, $"__builtin_types_compatible_p(typeof{value}, {primitive})", $"type of {name}.{member}");
+            {
+                string same = $"__builtin_types_compatible_p(typeof{value}, {primitive})";
+                Require(source, same, $"type of {name}.{member}");
+            }
+
             if (field.FieldType.IsExplicitLayout && field.FieldType.GetCustomAttribute<CTypeAttribute>() is null)
                 AssertNested(source, field.FieldType, name, member, checkedTypes);
         }
