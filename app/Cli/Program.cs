@@ -6,6 +6,7 @@ internal static class Program
 {
     private static readonly Command[] Commands =
     [
+        new("cilium", "the state of a node's agent and maps", Cilium.CiliumCommand.RunAsync),
         new("hubble", "flows: what passes, what is dropped and why", Hubble.HubbleCommand.RunAsync),
         new("lab", "a cluster in a box: nodes, pods and services on this machine", SiblingProgram.Run("lab", "axoneme-lab")),
         new("test", "build, and run the tests", Testing.TestCommand.RunAsync),
