@@ -5,12 +5,12 @@ using Axoneme.EmbeddedApi.Objects;
 
 namespace Axoneme.EmbeddedApi;
 
-/// <summary>A change that a watch of <see cref="ObjectClient"/> delivers. The object is shared: read, never written.</summary>
+/// <summary>A change that a watch of <see cref="ObjectClient"/> delivers.</summary>
 public sealed record ObjectEvent(string Type, JsonObject Object);
 
 /// <summary>
 /// The API without the wire: same admission, validation, versions and controllers as a request over HTTP has. Objects that it returns
-/// are the caller's own copies, except in watches. Errors are <see cref="ApiException"/>.
+/// are the caller's own copies. Errors are <see cref="ApiException"/>.
 /// </summary>
 public sealed class ObjectClient
 {
@@ -21,32 +21,33 @@ public sealed class ObjectClient
     /// <param name="resource">Plural name, with the group after a dot unless it is the core group: "pods", "deployments.apps".</param>
     /// <returns>The object, or null where there is none.</returns>
     public JsonObject? Get(string resource, string? @namespace, string name)
-        => _machinery.Store.Get(_machinery.Catalog.Find(resource), @namespace, name)?.Copy();
+        => _machinery.Store.Get(_machinery.Catalog.Find(resource), @namespace, name)?.ToCaller();
 
     /// <param name="namespace">null lists all namespaces.</param>
     public IReadOnlyList<JsonObject> List(string resource, string? @namespace = null, string? labelSelector = null)
     {
         ResourceType type = _machinery.Catalog.Find(resource);
         LabelSelector labels = LabelSelector.Parse(labelSelector ?? "");
-        return [.. _machinery.Store.Snapshot(type).InNamespace(@namespace).Where(o => labels.Matches(o.Labels)).Select(o => o.Copy())];
+        return [.. _machinery.Store.Snapshot(type).InNamespace(@namespace).Where(o => labels.Matches(o.Labels)).Select(o => o.ToCaller())];
     }
 
     /// <summary>Creates; the kind is taken from the object's apiVersion and kind, the namespace from its metadata.</summary>
-    public JsonObject Create(JsonObject value) => _machinery.Create(TypeOf(value), value.Copy(), WriteContext.Internal).Copy();
+    public JsonObject Create(JsonObject value) => _machinery.Create(TypeOf(value), value.Copy(), WriteContext.Internal).ToCaller();
 
     /// <summary>Replaces; a resourceVersion in the object makes it conditional.</summary>
     public JsonObject Update(JsonObject value, string? subresource = null)
-        => _machinery.Update(TypeOf(value), value.Copy(), WriteContext.Internal with { Subresource = subresource }).Copy();
+        => _machinery.Update(TypeOf(value), value.Copy(), WriteContext.Internal with { Subresource = subresource }).ToCaller();
 
-    /// <summary>Creates, or replaces what is there unconditionally.</summary>
+    /// <summary>Creates, or merges onto what is there (RFC 7386: lists are replaced). A status is taken only at creation.</summary>
     public JsonObject Apply(JsonObject value)
     {
         ResourceType type = TypeOf(value);
         JsonObject copy = value.Copy();
         string? ns = type.Namespaced ? copy.Text("metadata", "namespace") ?? "default" : null;
         if (_machinery.Store.Get(type, ns, copy.Text("metadata", "name") ?? "") is not { } current)
-            return _machinery.Create(type, copy, WriteContext.Internal).Copy();
-        return _machinery.Modify(type, ns, current.Name, WriteContext.Internal, live => JsonMerge.Apply(live, copy)).Copy();
+            return _machinery.Create(type, copy, WriteContext.Internal).ToCaller();
+        copy["metadata"]!.AsObject().Remove("resourceVersion");
+        return _machinery.Modify(type, ns, current.Name, WriteContext.Internal, live => JsonMerge.Apply(live, copy)).ToCaller();
     }
 
     /// <summary>Reads, changes and writes the object until no other writer interferes.</summary>
@@ -56,9 +57,10 @@ public sealed class ObjectClient
         WriteContext context = WriteContext.Internal with { Subresource = subresource };
         return _machinery.Modify(_machinery.Catalog.Find(resource), @namespace, name, context, live =>
         {
-            change(live);
-            return live;
-        }).Copy();
+            var own = (JsonObject)JsonNode.Parse(JsonText.Write(live))!;
+            change(own);
+            return own.Copy();
+        }).ToCaller();
     }
 
     /// <param name="graceSeconds">null: what the object asks for (pods); 0 removes at once.</param>
@@ -85,10 +87,10 @@ public sealed class ObjectClient
         using (watch)
         {
             foreach (StoredObject each in present.InNamespace(@namespace))
-                yield return new("ADDED", each.Value);
+                yield return new("ADDED", each.ToCaller());
             await foreach (ObjectChange change in watch.Changes.ReadAllAsync(cancellationToken).ConfigureAwait(false))
                 if (@namespace is null || change.Object.Namespace == @namespace)
-                    yield return new(change.TypeName, change.Object.Value);
+                    yield return new(change.TypeName, change.Object.ToCaller());
         }
     }
 

@@ -46,6 +46,9 @@ internal sealed class StoredObject
     public byte[] Json => _json ??= JsonText.Write(Value);
 
     public JsonObject Copy() => Value.Copy();
+
+    /// <summary>A copy whose numbers convert to every numeric type, as code that did not make them expects.</summary>
+    public JsonObject ToCaller() => (JsonObject)JsonNode.Parse(Json)!;
 }
 
 internal enum ChangeKind

@@ -128,7 +128,9 @@ internal static class SchemaCheck
         {
             if (schema.Items is { } items)
                 Check(list[i], items, $"{path}[{i}]", errors);
-            string? key = schema.ListType == ListMerge.Map ? JsonText.ToText(JsonAccess.ToArray(schema.MapKeys.Select(k => JsonText.ToText(list[i].At(k)))))
+            // Built-in kinds have rules of their own, which name the member at fault.
+            string? key = schema.Source is null ? null
+                : schema.ListType == ListMerge.Map ? JsonText.ToText(JsonAccess.ToArray(schema.MapKeys.Select(k => JsonText.ToText(list[i].At(k)))))
                 : schema.ListType == ListMerge.Set || schema.UniqueItems ? JsonText.ToText(list[i]) : null;
             if (key is not null && !seen.Add(key))
                 errors.Duplicate($"{path}[{i}]", JsonAccess.CopyNode(list[i]));
