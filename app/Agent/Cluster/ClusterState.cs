@@ -4,13 +4,12 @@ using Axoneme.Agent.Configuration;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Tables;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Cluster;
 
 /// <summary>The API objects that this node needs, each kind as a table that a reflector keeps.</summary>
-internal sealed class ClusterState : BackgroundService
+internal sealed class ClusterState
 {
     private readonly KubernetesClient _client;
     private readonly TableCatalog _catalog;
@@ -36,6 +35,7 @@ internal sealed class ClusterState : BackgroundService
         NetworkPolicies = Reflect(Kinds.NetworkPolicies);
         CiliumNetworkPolicies = Reflect(Kinds.CiliumNetworkPolicies);
         CiliumClusterwideNetworkPolicies = Reflect(Kinds.CiliumClusterwideNetworkPolicies);
+        CiliumCidrGroups = Reflect(Kinds.CiliumCIDRGroups);
     }
 
     /// <summary>This node's Node object, and no other.</summary>
@@ -62,14 +62,16 @@ internal sealed class ClusterState : BackgroundService
 
     public Table<ResourceName, CiliumClusterwideNetworkPolicy> CiliumClusterwideNetworkPolicies { get; }
 
+    public Table<ResourceName, CiliumCIDRGroup> CiliumCidrGroups { get; }
+
     /// <summary>How the watch of each kind is doing.</summary>
     public IEnumerable<ReflectorStatus> Watches => _status.Values.OrderBy(status => status.Kind.ToString(), StringComparer.Ordinal);
 
     /// <summary>Why the API cannot be used now, or null.</summary>
     public string? Problem => Watches.FirstOrDefault(status => status.Phase == ReflectorPhase.Failing)?.ToString();
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken)
-        => Task.WhenAll(_reflectors.Select(run => run(stoppingToken)));
+    public Task RunAsync(CancellationToken cancellation)
+        => Task.WhenAll(_reflectors.Select(run => run(cancellation)));
 
     private Table<ResourceName, T> Reflect<T>(ResourceKind<T> kind, ResourceQuery? query = null)
         where T : Resource

@@ -7,8 +7,10 @@ namespace Axoneme.Agent.Cluster;
 /// <summary>Calls for each change of a table, in order. One bad object is reported and skipped; the rest goes on.</summary>
 internal static class TableFollower
 {
+    /// <param name="complete">Completed when the table is initialised and everything that it then held has been taken over.</param>
     public static async Task FollowAsync<TKey, TValue>(
-        this Table<TKey, TValue> table, Func<Change<TKey, TValue>, Task> apply, ILogger log, CancellationToken cancellation)
+        this Table<TKey, TValue> table, Func<Change<TKey, TValue>, Task> apply, ILogger log, CancellationToken cancellation,
+        TaskCompletionSource? complete = null)
         where TKey : notnull
         where TValue : class
     {
@@ -26,11 +28,15 @@ internal static class TableFollower
                     log.LogError(e, "{Table} {Key} could not be taken over", table.Name, change.Key);
                 }
             }
+
+            if (batch.IsInitialized)
+                complete?.TrySetResult();
         }
     }
 
     public static Task FollowAsync<TKey, TValue>(
-        this Table<TKey, TValue> table, Action<Change<TKey, TValue>> apply, ILogger log, CancellationToken cancellation)
+        this Table<TKey, TValue> table, Action<Change<TKey, TValue>> apply, ILogger log, CancellationToken cancellation,
+        TaskCompletionSource? complete = null)
         where TKey : notnull
         where TValue : class
         => table.FollowAsync(
@@ -40,5 +46,6 @@ internal static class TableFollower
                 return Task.CompletedTask;
             },
             log,
-            cancellation);
+            cancellation,
+            complete);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Cni;
 using Axoneme.Linux;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Cni;
@@ -26,7 +25,7 @@ internal interface ICniHandler
 }
 
 /// <summary>Accepts plugin calls on a root-only socket. Anything but one well-formed request is answered by closing.</summary>
-internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<CniServer> log) : BackgroundService
+internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<CniServer> log)
 {
     // More at once than a runtime ever starts; beyond it the kernel's backlog holds them.
     private const int ConcurrentCalls = 64;
@@ -37,13 +36,13 @@ internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<
     // Below the plugin's own patience, so that it gets our reason rather than none.
     private static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(50);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    public async Task RunAsync(CancellationToken cancellation)
     {
-        ReplayDeletions(stoppingToken);
+        ReplayDeletions(cancellation);
         using CniSocket listener = CniSocket.Listen(socketPath);
-        using CancellationTokenRegistration stop = stoppingToken.Register(listener.Shutdown);
+        using CancellationTokenRegistration stop = cancellation.Register(listener.Shutdown);
         using var places = new SemaphoreSlim(ConcurrentCalls);
-        await Task.Factory.StartNew(() => AcceptLoop(listener, places, stoppingToken), TaskCreationOptions.LongRunning);
+        await Task.Factory.StartNew(() => AcceptLoop(listener, places, cancellation), TaskCreationOptions.LongRunning);
     }
 
     private void AcceptLoop(CniSocket listener, SemaphoreSlim places, CancellationToken cancellation)

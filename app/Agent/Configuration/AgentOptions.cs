@@ -100,6 +100,15 @@ internal sealed record AgentOptions
 
     public string HubbleSocketPath { get; init; } = "/var/run/cilium/hubble.sock";
 
+    /// <summary>Without it the listener on TCP needs the certificate files below, and clients need one of theirs.</summary>
+    public bool HubbleDisableTls { get; init; }
+
+    public string? HubbleTlsCertFile { get; init; }
+
+    public string? HubbleTlsKeyFile { get; init; }
+
+    public ImmutableArray<string> HubbleTlsClientCaFiles { get; init; } = [];
+
     public int HubbleEventBufferCapacity { get; init; } = 4095;
 
     public int MonitorAggregationLevel { get; init; } = 3;

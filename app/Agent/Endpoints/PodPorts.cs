@@ -11,7 +11,7 @@ internal static class PodPorts
     public static NamedPorts Read(Pod pod) => NamedPorts.From(
         from container in pod.Spec.Containers ?? []
         from port in container.Ports ?? []
-        where !string.IsNullOrEmpty(port.Name)
+        where !string.IsNullOrEmpty(port.Name) && port.Number is > 0 and <= ushort.MaxValue
         select new NamedPort(port.Name!, ProtocolOf(port.Protocol), (ushort)port.Number));
 
     public static NamedPorts Read(IEnumerable<EndpointNamedPort> ports)

@@ -19,11 +19,24 @@ namespace Axoneme.Agent.Endpoints;
 internal sealed class RemotePods(
     ClusterState cluster, LocalNode node, Ipcache.Ipcache ipcache, PolicyController policies, ILogger<RemotePods> log)
 {
+    private const string Initializer = "cilium-endpoints";
+
     private readonly Dictionary<ResourceName, ImmutableArray<IpPrefix>> _addresses = [];
     private readonly Dictionary<ResourceName, SecurityIdentity> _identities = [];
     private readonly Dictionary<SecurityIdentity, Dictionary<ResourceName, NamedPorts>> _ports = [];
 
-    public Task RunAsync(CancellationToken cancellation) => cluster.CiliumEndpoints.FollowAsync(Apply, log, cancellation);
+    public Task RunAsync(CancellationToken cancellation)
+    {
+        ipcache.Table.RegisterInitializer(Initializer);
+        var complete = new TaskCompletionSource();
+        return Task.WhenAll(cluster.CiliumEndpoints.FollowAsync(Apply, log, cancellation, complete), InitializeAsync(complete.Task, cancellation));
+    }
+
+    private async Task InitializeAsync(Task complete, CancellationToken cancellation)
+    {
+        await complete.WaitAsync(cancellation);
+        ipcache.Table.MarkInitialized(Initializer);
+    }
 
     private void Apply(Change<ResourceName, CiliumEndpoint> change)
     {

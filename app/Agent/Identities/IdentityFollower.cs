@@ -4,18 +4,36 @@ using Axoneme.Agent.Policies;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 using Axoneme.Tables;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Identities;
 
 /// <summary>CiliumIdentity objects into the directory, and from there into the policy engine.</summary>
 internal sealed class IdentityFollower(
-    ClusterState cluster, IdentityDirectory directory, PolicyController policies, ILogger<IdentityFollower> log) : BackgroundService
+    ClusterState cluster, IdentityDirectory directory, PolicyController policies, ILogger<IdentityFollower> log)
 {
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) => Task.WhenAll(
-        cluster.CiliumIdentities.FollowAsync(TakeOver, log, stoppingToken),
-        directory.Table.FollowAsync(Announce, log, stoppingToken));
+    private const string Initializer = "cilium-identities";
+
+    private readonly TaskCompletionSource _complete = new();
+
+    /// <summary>Completes when the policy engine knows every identity that existed at the start.</summary>
+    public Task WhenCompleteAsync(CancellationToken cancellation) => _complete.Task.WaitAsync(cancellation);
+
+    public Task RunAsync(CancellationToken cancellation)
+    {
+        directory.Table.RegisterInitializer(Initializer);
+        var objects = new TaskCompletionSource();
+        return Task.WhenAll(
+            cluster.CiliumIdentities.FollowAsync(TakeOver, log, cancellation, objects),
+            directory.Table.FollowAsync(Announce, log, cancellation, _complete),
+            InitializeAsync(objects.Task, cancellation));
+    }
+
+    private async Task InitializeAsync(Task objects, CancellationToken cancellation)
+    {
+        await objects.WaitAsync(cancellation);
+        directory.Table.MarkInitialized(Initializer);
+    }
 
     private void TakeOver(Change<ResourceName, CiliumIdentity> change)
     {

@@ -3,10 +3,10 @@ using System.Collections.Immutable;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Ipcache;
+using Axoneme.Datapath;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 using Axoneme.Tables;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Nodes;
@@ -25,7 +25,7 @@ internal sealed record RemoteNode(
 }
 
 /// <summary>The other nodes, from CiliumNode objects: a table for routes, and their addresses in the ipcache.</summary>
-internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, ILogger<RemoteNodes> log) : BackgroundService
+internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, ILogger<RemoteNodes> log)
 {
     private const string Initializer = "cilium-nodes";
 
@@ -42,11 +42,16 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
             new("PodRanges", n => string.Join(' ', n.PodRanges)),
         ]);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>The pod ranges behind the nodes, for the host's routing table.</summary>
+    public Table<IpPrefix, NodeRoute> Routes { get; } = new("node-routes", route => route.PodPrefix);
+
+    public async Task RunAsync(CancellationToken cancellation)
     {
         Table.RegisterInitializer(Initializer);
+        Routes.RegisterInitializer(Initializer);
+        ipcache.Table.RegisterInitializer(Initializer);
         using ChangeStream<ResourceName, CiliumNode> stream = cluster.CiliumNodes.Watch();
-        await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(stoppingToken))
+        await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(cancellation))
         {
             foreach (Change<ResourceName, CiliumNode> change in batch.Changes)
             {
@@ -55,7 +60,11 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
             }
 
             if (batch.IsInitialized)
+            {
                 Table.MarkInitialized(Initializer);
+                Routes.MarkInitialized(Initializer);
+                ipcache.Table.MarkInitialized(Initializer);
+            }
         }
     }
 
@@ -74,6 +83,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
                 name);
         }
 
+        PublishRoutes(Table.Snapshot().Find(name), node);
         if (node is null)
         {
             _statements.Remove(name);
@@ -84,6 +94,21 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
         _statements[name] = after;
         Table.Upsert(node);
     }
+
+    private void PublishRoutes(RemoteNode? before, RemoteNode? after) => Routes.Write(writer =>
+    {
+        foreach (IpPrefix range in before?.PodRanges ?? [])
+        {
+            if (after is null || !after.PodRanges.Contains(range))
+                writer.Remove(range);
+        }
+
+        foreach (IpPrefix range in after?.PodRanges ?? [])
+        {
+            if (after!.AddressFor(range.IsV6) is { } gateway)
+                writer.Upsert(new NodeRoute(range, gateway));
+        }
+    });
 
     private RemoteNode Read(CiliumNode resource)
     {

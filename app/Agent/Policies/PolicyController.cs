@@ -5,7 +5,6 @@ using Axoneme.Datapath;
 using Axoneme.Network;
 using Axoneme.Policy;
 using Axoneme.Tables;
-using Microsoft.Extensions.Hosting;
 using EndpointPolicy = Axoneme.Datapath.EndpointPolicy;
 
 namespace Axoneme.Agent.Policies;
@@ -14,16 +13,31 @@ namespace Axoneme.Agent.Policies;
 /// Owns the policy engine. Everything that can change a verdict (policy objects, identities, local endpoints) comes through
 /// here in order, and leaves in the same order as rows of <see cref="Table"/> and prefixes of the ipcache.
 /// </summary>
-internal sealed class PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache) : BackgroundService
+/// <remarks>
+/// Nothing is published before <see cref="Release"/>: with half of the rules or identities the verdicts would be wrong, and the
+/// kernel still has the right ones from before the restart.
+/// </remarks>
+internal sealed class PolicyController
 {
     private const string CidrOwner = "policy";
+    private const string Initializer = "policy-engine";
 
     // A map that cannot be written holds up the order of things, not the rest of the agent.
     private static readonly TimeSpan KernelPatience = TimeSpan.FromSeconds(1);
 
+    private readonly PolicyEngine _engine;
+    private readonly Ipcache.Ipcache _ipcache;
     private readonly Lock _gate = new();
-    private readonly Channel<(PolicyUpdate Update, TaskCompletionSource Done)> _updates =
-        Channel.CreateUnbounded<(PolicyUpdate, TaskCompletionSource)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<(PolicyUpdate? Update, ushort Removed, TaskCompletionSource Done)> _updates =
+        Channel.CreateUnbounded<(PolicyUpdate?, ushort, TaskCompletionSource)>(new UnboundedChannelOptions { SingleReader = true });
+
+    public PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache)
+    {
+        _engine = engine;
+        _ipcache = ipcache;
+        Table.RegisterInitializer(Initializer);
+    }
 
     /// <summary>What each endpoint's map has to hold.</summary>
     public Table<ushort, EndpointPolicy> Table { get; } = new(
@@ -44,23 +58,37 @@ internal sealed class PolicyController(PolicyEngine engine, Ipcache.Ipcache ipca
     /// <summary>Completes when the endpoint's map is as the table's revision says. Set by whoever runs the reconciler.</summary>
     public Func<ushort, long, CancellationToken, Task> WhenInKernelAsync { get; set; } = static (_, _, _) => Task.CompletedTask;
 
+    /// <summary>True once rules and identities are complete.</summary>
+    public bool IsReleased => _released.Task.IsCompleted;
+
     /// <summary>Runs the change and publishes what follows from it. The task completes when that is in the table.</summary>
     public Task ChangeAsync(Action<PolicyEngine> change)
     {
-        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
         {
-            change(engine);
-            _updates.Writer.TryWrite((engine.Commit(), done));
+            change(_engine);
+            return IsReleased ? Commit() : _released.Task;
+        }
+    }
+
+    /// <summary>Rules, identities and endpoints are complete: publishes everything held back so far.</summary>
+    public async Task ReleaseAsync()
+    {
+        Task published;
+        lock (_gate)
+        {
+            published = Commit();
+            _released.TrySetResult();
         }
 
-        return done.Task;
+        await published;
+        Table.MarkInitialized(Initializer);
     }
 
     public T Read<T>(Func<PolicyEngine, T> read)
     {
         lock (_gate)
-            return read(engine);
+            return read(_engine);
     }
 
     /// <summary>Makes the endpoint subject to policy; completes when the kernel holds its policy.</summary>
@@ -70,19 +98,33 @@ internal sealed class PolicyController(PolicyEngine engine, Ipcache.Ipcache ipca
         await WhenInKernelAsync(id, Table.Snapshot().RevisionOf(id), cancellation);
     }
 
-    public async Task RemoveEndpointAsync(ushort id)
+    public void RemoveEndpoint(ushort id)
     {
-        await ChangeAsync(engine => engine.RemoveEndpoint(id));
-        Table.Remove(id);
+        lock (_gate)
+        {
+            _engine.RemoveEndpoint(id);
+            _updates.Writer.TryWrite((null, id, new TaskCompletionSource()));
+        }
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    public async Task RunAsync(CancellationToken cancellation)
     {
-        await foreach ((PolicyUpdate update, TaskCompletionSource done) in _updates.Reader.ReadAllAsync(stoppingToken))
+        await foreach ((PolicyUpdate? update, ushort removed, TaskCompletionSource done) in _updates.Reader.ReadAllAsync(cancellation))
         {
-            await PublishAsync(update, stoppingToken);
+            if (update is null)
+                Table.Remove(removed);
+            else
+                await PublishAsync(update, cancellation);
             done.SetResult();
         }
+    }
+
+    // Inside the lock, so that updates are queued in the order of their revisions.
+    private Task Commit()
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _updates.Writer.TryWrite((_engine.Commit(), 0, done));
+        return done.Task;
     }
 
     /// <remarks>
@@ -92,7 +134,7 @@ internal sealed class PolicyController(PolicyEngine engine, Ipcache.Ipcache ipca
     private async Task PublishAsync(PolicyUpdate update, CancellationToken cancellation)
     {
         foreach (IpPrefix prefix in update.PrefixDeletes)
-            ipcache.Remove(prefix, IpcacheSource.Cidr, CidrOwner);
+            _ipcache.Remove(prefix, IpcacheSource.Cidr, CidrOwner);
 
         Table.Write(writer =>
         {
@@ -108,7 +150,7 @@ internal sealed class PolicyController(PolicyEngine engine, Ipcache.Ipcache ipca
             return;
         await WaitForKernelAsync(update, cancellation);
         foreach ((IpPrefix prefix, SecurityIdentity identity) in update.PrefixUpserts)
-            ipcache.Set(new IpcacheRecord(prefix, identity, Node: null, IpcacheSource.Cidr, CidrOwner));
+            _ipcache.Set(new IpcacheRecord(prefix, identity, Node: null, IpcacheSource.Cidr, CidrOwner));
     }
 
     private async Task WaitForKernelAsync(PolicyUpdate update, CancellationToken cancellation)

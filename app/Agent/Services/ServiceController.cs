@@ -6,13 +6,12 @@ using Axoneme.Kubernetes.Resources;
 using Axoneme.LoadBalancing;
 using Axoneme.Network;
 using Axoneme.Tables;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Services;
 
 /// <summary>Services and endpoint slices into frontends, and those into what the load-balancing maps hold.</summary>
-internal sealed class ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log) : BackgroundService
+internal sealed class ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log)
 {
     private const string Initializer = "services";
 
@@ -39,56 +38,40 @@ internal sealed class ServiceController(ClusterState cluster, ServiceCatalog cat
     /// <summary>What is wrong with services, by name; for status and events.</summary>
     public Table<ResourceName, ServiceProblems> Problems { get; } = new("service-problems", p => p.Service);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    public async Task RunAsync(CancellationToken cancellation)
     {
         Maps.RegisterInitializer(Initializer);
+        var services = new TaskCompletionSource();
+        var slices = new TaskCompletionSource();
         await Task.WhenAll(
-            cluster.Services.FollowAsync(Take, log, stoppingToken),
-            cluster.EndpointSlices.FollowAsync(Take, log, stoppingToken),
-            CompleteAsync(stoppingToken));
+            cluster.Services.FollowAsync(Take, log, cancellation, services),
+            cluster.EndpointSlices.FollowAsync(Take, log, cancellation, slices),
+            CompleteAsync(services.Task, slices.Task, cancellation));
     }
 
-    /// <summary>
-    /// Both kinds must be complete, and what they held at that moment taken over, before the kernel's entries may be compared with
-    /// the table: a service without its slices has no backends.
-    /// </summary>
-    private async Task CompleteAsync(CancellationToken cancellation)
+    /// <summary>A service without its slices has no backends: both kinds must be complete before the kernel's entries may go.</summary>
+    private async Task CompleteAsync(Task services, Task slices, CancellationToken cancellation)
     {
-        await cluster.Services.WhenInitializedAsync(cancellation);
-        await cluster.EndpointSlices.WhenInitializedAsync(cancellation);
-        TableSnapshot<ResourceName, Service> services = cluster.Services.Snapshot();
-        TableSnapshot<ResourceName, EndpointSlice> slices = cluster.EndpointSlices.Snapshot();
-        lock (_gate)
-        {
-            // Followers may lag; taking an object over twice changes nothing.
-            foreach (Service service in services.Values)
-                Publish(catalog.Upsert(service), service.ResourceName);
-            foreach (EndpointSlice slice in slices.Values)
-                Publish(catalog.Upsert(slice), ServiceOf(slice));
-        }
-
+        await Task.WhenAll(services, slices).WaitAsync(cancellation);
         Maps.MarkInitialized(Initializer);
     }
 
     private void Take(Change<ResourceName, Service> change)
     {
         lock (_gate)
-            Publish(change.IsDelete ? catalog.DeleteService(change.Key) : catalog.Upsert(change.Value!), change.Key);
+            Publish(change.IsDelete ? catalog.DeleteService(change.Key) : catalog.Upsert(change.Value!));
     }
 
     private void Take(Change<ResourceName, EndpointSlice> change)
     {
         lock (_gate)
-        {
-            CatalogChange result = change.IsDelete ? catalog.DeleteSlice(change.Key) : catalog.Upsert(change.Value!);
-            Publish(result, change.IsDelete ? null : ServiceOf(change.Value!));
-        }
+            Publish(change.IsDelete ? catalog.DeleteSlice(change.Key) : catalog.Upsert(change.Value!));
     }
 
-    private void Publish(CatalogChange change, ResourceName? service)
+    private void Publish(CatalogChange change)
     {
-        if (service is { } name)
-            Report(name);
+        foreach (ResourceName service in change.Concerned)
+            Report(service);
         if (change.IsEmpty)
             return;
         Maps.WriteWith(Frontends, (maps, frontends) =>
@@ -124,9 +107,6 @@ internal sealed class ServiceController(ClusterState cluster, ServiceCatalog cat
         Problems.Upsert(new ServiceProblems(service, text));
         log.LogWarning("Service {Service}: {Problems}", service, text);
     }
-
-    private static ResourceName? ServiceOf(EndpointSlice slice)
-        => slice.Metadata.Label("kubernetes.io/service-name") is { } name ? new ResourceName(slice.Metadata.Namespace, name) : null;
 
     private static ServiceMapEntry Translate(Frontend frontend) => new(new ServiceMapKey(frontend.Address))
     {

@@ -85,8 +85,8 @@ public sealed class CniTests : IDisposable
     public async Task The_server_answers_a_call_and_outlives_garbage()
     {
         var handler = new RecordingHandler();
-        using var server = new CniServer(SocketPath, handler, NullLogger<CniServer>.Instance);
-        await server.StartAsync(TestContext.Current.CancellationToken);
+        using var stop = new CancellationTokenSource();
+        Task server = new CniServer(SocketPath, handler, NullLogger<CniServer>.Instance).RunAsync(stop.Token);
 
         using (CniSocket garbage = await ConnectAsync())
             garbage.Send(Encoding.UTF8.GetBytes("GET / HTTP/1.1\r\n\r\n"));
@@ -98,7 +98,8 @@ public sealed class CniTests : IDisposable
         answer = await CallAsync(Add(), expectedExit: 1);
         Assert.Equal((int)CniErrorCode.InvalidEnvironment, answer.GetProperty("code").GetInt32());
         Assert.Contains("/run/netns/x", answer.GetProperty("details").GetString(), StringComparison.Ordinal);
-        await server.StopAsync(TestContext.Current.CancellationToken);
+        await stop.CancelAsync();
+        await server;
     }
 
     [Fact]
@@ -108,13 +109,14 @@ public sealed class CniTests : IDisposable
         string file = Path.Combine(_directory, "deleteQueue", "c1.delete");
         await File.WriteAllBytesAsync(file, (Add() with { Command = "DEL" }).Encode(), TestContext.Current.CancellationToken);
         var handler = new RecordingHandler();
-        using var server = new CniServer(SocketPath, handler, NullLogger<CniServer>.Instance);
-        await server.StartAsync(TestContext.Current.CancellationToken);
+        using var stop = new CancellationTokenSource();
+        Task server = new CniServer(SocketPath, handler, NullLogger<CniServer>.Instance).RunAsync(stop.Token);
         using CniSocket connected = await ConnectAsync();
 
         Assert.Equal([new CniAttachmentId("c1", "eth0")], handler.Deleted);
         Assert.False(File.Exists(file));
-        await server.StopAsync(TestContext.Current.CancellationToken);
+        await stop.CancelAsync();
+        await server;
     }
 
     private static CniRequest Add() => new("ADD", "c1", "/run/netns/x", "eth0", "K8S_POD_NAME=p;K8S_POD_NAMESPACE=n", "", Config);

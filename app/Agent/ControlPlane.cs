@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Cluster;
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Identities;
+using Axoneme.Agent.Nodes;
+using Axoneme.Agent.Policies;
+using Axoneme.Agent.Services;
+using Axoneme.Kubernetes;
+using Axoneme.LoadBalancing;
+using Axoneme.Policy;
+using Axoneme.Tables;
+using Microsoft.Extensions.Logging;
+
+namespace Axoneme.Agent;
+
+/// <summary>The half of the agent that needs no privilege: API objects to desired state.</summary>
+internal sealed class ControlPlane : IDisposable
+{
+    public ControlPlane(AgentOptions options, KubernetesClient client, ILoggerFactory loggers)
+    {
+        Client = client;
+        Cluster = new ClusterState(client, options, Catalog, loggers.CreateLogger<ClusterState>());
+        Ipcache = new Ipcache.Ipcache();
+        var engine = new PolicyEngine(new PolicyOptions
+        {
+            Enforcement = (EnforcementMode)options.EnablePolicy,
+            ClusterName = options.ClusterName,
+            DefaultLocalCluster = options.PolicyDefaultLocalCluster,
+            DualStack = options.EnableIPv4 && options.EnableIPv6,
+            AllowLocalhost = options.AlwaysAllowLocalhost,
+            EnableNonDefaultDeny = options.EnableNonDefaultDenyPolicies,
+        });
+        Policies = new PolicyController(engine, Ipcache);
+        PolicyObjects = new PolicyObjects(Cluster, options, client, new PolicyRepository(engine), Policies, loggers.CreateLogger<PolicyObjects>());
+        Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
+        IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
+        RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, loggers.CreateLogger<RemoteNodes>());
+        ApiServers = new ApiServerAddresses(Cluster, Ipcache, loggers.CreateLogger<ApiServerAddresses>());
+        Services = new ServiceController(Cluster, new ServiceCatalog(options.NodeName), loggers.CreateLogger<ServiceController>());
+        foreach (ITable table in new ITable[]
+        {
+            Ipcache.Table, Policies.Table, PolicyObjects.Statuses, Identities.Table, RemoteNodes.Table, RemoteNodes.Routes,
+            Services.Frontends, Services.Maps, Services.Problems,
+        })
+        {
+            Catalog.Add(table);
+        }
+    }
+
+    public TableCatalog Catalog { get; } = new();
+
+    public KubernetesClient Client { get; }
+
+    public ClusterState Cluster { get; }
+
+    public Ipcache.Ipcache Ipcache { get; }
+
+    public PolicyController Policies { get; }
+
+    public PolicyObjects PolicyObjects { get; }
+
+    public IdentityDirectory Identities { get; }
+
+    public IdentityFollower IdentityFollower { get; }
+
+    public RemoteNodes RemoteNodes { get; }
+
+    public ApiServerAddresses ApiServers { get; }
+
+    public ServiceController Services { get; }
+
+    public void Start(Modules modules, CancellationToken cancellation)
+    {
+        modules.Start("api-watches", Cluster.RunAsync, cancellation);
+        modules.Start("identities", IdentityFollower.RunAsync, cancellation);
+        modules.Start("nodes", RemoteNodes.RunAsync, cancellation);
+        modules.Start("api-server-addresses", ApiServers.RunAsync, cancellation);
+        modules.Start("services", Services.RunAsync, cancellation);
+        modules.Start("policy-publisher", Policies.RunAsync, cancellation);
+        modules.Start("policy-objects", PolicyObjects.RunAsync, cancellation);
+    }
+
+    public void Dispose()
+    {
+        Identities.Dispose();
+        Client.Dispose();
+    }
+}
