@@ -45,8 +45,11 @@ public sealed record DatapathOptions
     /// <summary>kube-proxy-replacement / bpf-lb-sock: translate service addresses when sockets connect.</summary>
     public bool SocketLoadBalancing { get; init; } = true;
 
-    /// <summary>Translate service addresses packet by packet for traffic of pods (bpf-lb-sock-hostns-only, or no socket hooks).</summary>
-    public bool PacketLoadBalancing { get; init; } = true;
+    /// <summary>
+    /// Translate service addresses packet by packet for traffic of pods: where their sockets are not translated (no socket hooks, or
+    /// bpf-lb-sock-hostns-only). Off by default, because the sockets' translation costs less.
+    /// </summary>
+    public bool PacketLoadBalancing { get; init; }
 
     /// <summary>auto-direct-node-routes.</summary>
     public bool AutoDirectNodeRoutes { get; init; }

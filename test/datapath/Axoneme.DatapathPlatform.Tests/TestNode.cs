@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
-using System.Diagnostics;
 using Axoneme.Datapath;
 using Axoneme.Linux;
 using Axoneme.Network;
@@ -62,25 +61,6 @@ internal sealed class TestNode : IDisposable
         IPv4 = Router4.Add(id),
         IPv6 = Router6.Add(id),
     };
-
-    /// <summary>Runs a program in a namespace and returns its exit code and output.</summary>
-    public static (int Code, string Output) Run(NetworkNamespace where, params string[] command)
-    {
-        using Process process = StartIn(where, command);
-        string output = process.StandardOutput.ReadToEnd() + process.StandardError.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output);
-    }
-
-    public static Process StartIn(NetworkNamespace where, params string[] command)
-    {
-        var start = new ProcessStartInfo("nsenter", [$"--net={where.Path}", .. command])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        return Process.Start(start)!;
-    }
 
     public void Dispose()
     {
