@@ -52,9 +52,11 @@ internal static class CiliumCommand
     private static Task<int> DispatchAsync(string[] arguments, TextWriter output, CancellationToken cancellation)
     {
         // Flags of all commands may stand before the command, too.
-        int verb = Array.FindIndex(arguments, a => !a.StartsWith('-'));
-        if (verb > 0 && arguments[verb - 1] is "-H" or "--host" or "--config")
-            verb = Array.FindIndex(arguments, verb + 1, a => !a.StartsWith('-'));
+        int verb = 0;
+        while (verb < arguments.Length && arguments[verb].StartsWith('-'))
+            verb += arguments[verb] is "-H" or "--host" or "-o" or "--output" or "--config" ? 2 : 1;
+        if (verb >= arguments.Length)
+            verb = -1;
         if (verb < 0)
             return PrintUsageAsync(output, arguments);
         string[] rest = [.. arguments[..verb], .. arguments[(verb + 1)..]];

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Axoneme.Cli.Cilium;
+
+namespace Axoneme.Cli.Tests;
+
+/// <summary>The commands against an agent that answers with given JSON.</summary>
+public sealed class CiliumTests
+{
+    [Fact]
+    public async Task Status_prints_the_lines_that_runbooks_look_for()
+    {
+        (int code, string text, _) = await RunAsync("status", """
+            {"cilium":{"state":"Ok","msg":"0.1.0 (v0.1.0-abc)"},"kubernetes":{"state":"Ok","msg":"1.33 (v1.33.4) [linux/amd64]"},
+             "kube-proxy-replacement":{"mode":"True","deviceList":[{"name":"eth0","ip":["10.5.0.11"]}],"directRoutingDevice":"eth0"},
+             "routing":{"inter-host-routing-mode":"Native","intra-host-routing-mode":"BPF"},"attach-mode":"tcx","datapath-mode":"veth",
+             "masquerading":{"enabled":true,"mode":"BPF","devices":["eth0"],"snat-exclusion-cidr-v4":"10.244.0.0/16","enabledProtocols":{"ipv4":true,"ipv6":false}},
+             "controllers":[{"name":"sync","status":{"success-count":3}},{"name":"bad","status":{"failure-count":2,"consecutive-failure-count":2,"last-failure-msg":"boom"}}],
+             "hubble":{"state":"Ok","observer":{"current-flows":4095,"max-flows":4095,"seen-flows":100,"uptime":10000000000}},
+             "ipam":{"status":"IPv4: 2/254 allocated from 10.244.1.0/24, "}}
+            """);
+        Assert.Equal(0, code);
+        Assert.Equal(
+            """
+            Kubernetes:             Ok     1.33 (v1.33.4) [linux/amd64]
+            KubeProxyReplacement:   True   [eth0   10.5.0.11 (Direct Routing)]
+            Cilium:                 Ok     0.1.0 (v0.1.0-abc)
+            IPAM:                   IPv4: 2/254 allocated from 10.244.1.0/24,
+            Routing:                Network: Native   Host: BPF
+            Host Routing:           BPF
+            Attach Mode:            TCX
+            Device Mode:            veth
+            Masquerading:           BPF   [eth0]   10.244.0.0/16  [IPv4: Enabled, IPv6: Disabled]
+            Controller Status:      1/2 healthy
+              Name                  Last success   Last error   Count   Message
+              bad                   never          never        2       boom
+            Hubble:                 Ok             Current/Max Flows: 4095/4095 (100.00%), Flows/s: 10.00
+
+            """, string.Join('\n', text.Split('\n').Select(l => l.TrimEnd())));
+    }
+
+    [Theory]
+    [InlineData("""{"cilium":{"state":"Ok"}}""", "OK\n", 0)]
+    [InlineData("""{"cilium":{"state":"Failure","msg":"no maps"}}""", "error in cilium: no maps\n", 1)]
+    [InlineData("""{"cilium":{"state":"Ok"},"kubernetes":{"state":"Failure","msg":"gone"}}""", "error in kubernetes: gone\n", 0)]
+    [InlineData("""{"cilium":{"state":"Ok"},"controllers":[{"name":"x","status":{"consecutive-failure-count":1,"last-failure-msg":"y"}}]}""", "error in controller x: y\n", 0)]
+    public async Task Brief_status_is_one_line(string json, string expected, int code)
+        => Assert.Equal((code, expected, ""), await RunAsync("status --brief", json));
+
+    [Fact]
+    public async Task Endpoint_list_has_a_line_per_label()
+    {
+        (int code, string text, _) = await RunAsync("endpoint list", """
+            [{"id":872,"status":{"state":"ready","identity":{"id":27191,"labels":["k8s:app=web","k8s:tier=x"]},
+              "networking":{"addressing":[{"ipv4":"10.244.1.33","ipv6":"fd00:244::21"}]},"policy":{"realized":{"policy-enabled":"egress"}}}}]
+            """);
+        Assert.Equal(0, code);
+        Assert.Equal(
+            """
+            ENDPOINT   POLICY (ingress)   POLICY (egress)   IDENTITY   LABELS (source:key[=value])   IPv6           IPv4          STATUS
+                       ENFORCEMENT        ENFORCEMENT
+            872        Disabled           Enabled           27191      k8s:app=web                   fd00:244::21   10.244.1.33   ready
+                                                                       k8s:tier=x
+
+            """, string.Join('\n', text.Split('\n').Select(l => l.TrimEnd())));
+    }
+
+    [Fact]
+    public async Task Service_list_has_a_line_per_backend()
+    {
+        (_, string text, _) = await RunAsync("service list", """
+            [{"spec":{"id":1,"frontend-address":{"ip":"10.96.0.10","port":53,"protocol":"UDP"},"flags":{"type":"ClusterIP"},
+              "backend-addresses":[{"ip":"10.244.1.20","port":53,"protocol":"UDP","state":"active"},{"ip":"fd00::1","port":53,"protocol":"UDP","state":"terminating"}]}}]
+            """);
+        Assert.Equal(
+            """
+            ID   Frontend            Service Type   Backend
+            1    10.96.0.10:53/UDP   ClusterIP      1 => 10.244.1.20:53/UDP (active)
+                                                    2 => [fd00::1]:53/UDP (terminating)
+
+            """, text);
+    }
+
+    [Theory]
+    [InlineData("identity list", """[{"id":2,"labels":["reserved:world"]},{"id":1,"labels":["reserved:host"]}]""", "ID   LABELS\n1    reserved:host\n2    reserved:world\n")]
+    [InlineData("node list", """{"self":"c/a","nodes":[{"name":"c/a","source":"x","primary-address":{"ipv4":{"ip":"10.5.0.1","alloc-range":"10.244.0.0/24"}}}]}""",
+        "Name   IPv4 Address   Endpoint CIDR   IPv6 Address   Endpoint CIDR   Source\nc/a    10.5.0.1       10.244.0.0/24                                  local\n")]
+    [InlineData("map list", """{"maps":[{"path":"/sys/fs/bpf/tc/globals/cilium_ipcache_v2","entries":57}]}""",
+        "Name                Num entries   Num errors   Cache enabled\ncilium_ipcache_v2   57            0            true\n")]
+    [InlineData("policy get -o jsonpath='{.revision}'", """{"policy":"[]","revision":7}""", "7\n")]
+    [InlineData("version -o jsonpath={$.Daemon.Version}", """{"cilium":{"state":"Ok","msg":"1.2.3 (v1.2.3-x)"}}""", "1.2.3\n")]
+    [InlineData("tables nodes", """{"name":"nodes","revision":3,"columns":["Name","Value"],"rows":[["a","b"]]}""", "Name   Value\na      b\n")]
+    [InlineData("-o json identity get world", """{"id":2,"labels":["reserved:world"]}""", "[\n  {\n    \"id\": 2,\n    \"labels\": [\n      \"reserved:world\"\n    ]\n  }\n]\n")]
+    [InlineData("ip list -n", """[{"cidr":"10.244.2.7/32","identity":27191,"metadata":{"source":"k8s"}}]""",
+        "IP              IDENTITY   SOURCE\n10.244.2.7/32   27191      k8s\n")]
+    public async Task Layout_is(string arguments, string json, string expected)
+        => Assert.Equal((0, expected, ""), await RunAsync(arguments, json));
+
+    [Theory]
+    [InlineData("status --nope", "unknown flag: --nope")]
+    [InlineData("frobnicate", "unknown command")]
+    [InlineData("endpoint", "usage")]
+    [InlineData("status -H unix:///nonexistent.sock", "cannot reach the agent")]
+    [InlineData("status -H http://x", "is not an agent address")]
+    [InlineData("endpoint list -o xml", "unknown output format")]
+    public async Task Bad_input_is_a_clear_error(string arguments, string expected)
+    {
+        var errors = new StringWriter();
+        int code = await CiliumCommand.RunAsync(arguments.Split(' '), new StringWriter(), errors, TestContext.Current.CancellationToken);
+        Assert.Equal(1, code);
+        Assert.Contains(expected, errors.ToString(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(404, "\"endpoint 5 not found\"", "endpoint 5 not found")]
+    [InlineData(500, """{"message":"broken"}""", "broken")]
+    [InlineData(200, "not json", "not what was asked for")]
+    public async Task Agent_that_refuses_is_quoted(int status, string body, string expected)
+    {
+        (int code, _, string errors) = await RunAsync("endpoint get 5", body, status);
+        Assert.Equal(1, code);
+        Assert.Contains(expected, errors, StringComparison.Ordinal);
+    }
+
+    private static async Task<(int Code, string Output, string Errors)> RunAsync(string arguments, string json, int status = 200)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        _ = ServeOneAsync(listener, json, status);
+        var output = new StringWriter();
+        var errors = new StringWriter();
+        string[] all = ["-H", $"tcp://{listener.LocalEndpoint}", .. arguments.Split(' ')];
+        int code = await CiliumCommand.RunAsync(all, output, errors, TestContext.Current.CancellationToken);
+        return (code, output.ToString(), errors.ToString());
+    }
+
+    private static async Task ServeOneAsync(TcpListener listener, string json, int status)
+    {
+        using Socket client = await listener.AcceptSocketAsync(TestContext.Current.CancellationToken);
+        byte[] buffer = new byte[8192];
+        await client.ReceiveAsync(buffer, TestContext.Current.CancellationToken);
+        byte[] body = Encoding.UTF8.GetBytes(json);
+        byte[] head = Encoding.ASCII.GetBytes(
+            $"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n");
+        await client.SendAsync((byte[])[.. head, .. body], TestContext.Current.CancellationToken);
+        client.Shutdown(SocketShutdown.Send);
+    }
+}
