@@ -235,7 +235,7 @@ internal static class Reviews
         JsonObject review;
         try
         {
-            review = JsonText.Parse(memory.ToArray()) as JsonObject ?? throw ApiErrors.BadRequest("the body of the request is not an object");
+            review = (ProtobufBody.Is(context.Request.ContentType) ? ProtobufBody.Read(memory.ToArray()) : JsonText.Parse(memory.ToArray())) as JsonObject ?? throw ApiErrors.BadRequest("the body of the request is not an object");
         }
         catch (System.Text.Json.JsonException e)
         {

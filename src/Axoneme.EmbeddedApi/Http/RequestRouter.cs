@@ -50,6 +50,8 @@ internal sealed record ApiRequest(HttpContext Context, ResourceType Type, ApiUse
         if (body.Length == 0)
             return null;
         string contentType = Context.Request.ContentType ?? "application/json";
+        if (ProtobufBody.Is(contentType))
+            return ProtobufBody.Read(body);
         if (contentType.Contains("protobuf", StringComparison.Ordinal) || contentType.Contains("cbor", StringComparison.Ordinal))
             throw ApiErrors.UnsupportedMediaType($"the body of the request was in an unknown format - accepted media types include: application/json, application/yaml");
         try

@@ -122,6 +122,9 @@ public sealed class KubectlTests(KubectlFixture cluster)
         Assert.Contains("the object has been modified", error);
         await cluster.OkAsync(version, null, "create", "secret", "generic", name, "--from-literal=p=q");
         await cluster.OkAsync(version, null, "create", "serviceaccount", name);
+        await cluster.OkAsync(version, null, "create", "deployment", name, "--image=echo", "--replicas=0", "--port=80");
+        await cluster.OkAsync(version, null, "create", "service", "nodeport", name, "--tcp=80:8080");
+        await cluster.OkAsync(version, null, "delete", "deployment,service", name);
         await cluster.OkAsync(version, null, "delete", "configmap,secret,serviceaccount", name);
     }
 
@@ -131,7 +134,7 @@ public sealed class KubectlTests(KubectlFixture cluster)
     public async Task Server_side_apply_and_dry_runs_work(string version)
     {
         string name = "ssa-" + version.Replace(".", "");
-        string manifest = $"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{a: '1'}}}}";
+        string manifest = $"# YAML, not JSON\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}, data: {{a: '1'}}}}";
         Assert.Contains("server dry run", await cluster.OkAsync(version, manifest, "apply", "--dry-run=server", "-f", "-"));
         Assert.Null(cluster.Objects.Get("configmaps", "default", name));
         Assert.Contains("serverside-applied", await cluster.OkAsync(version, manifest, "apply", "--server-side", "-f", "-"));
@@ -148,11 +151,11 @@ public sealed class KubectlTests(KubectlFixture cluster)
     public async Task Invalid_manifests_are_refused_with_the_field(string version)
     {
         (int code, _, string error) = await cluster.KubectlAsync(
-            version, "{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {ports: [{port: 70000}]}}", "apply", "-f", "-");
+            version, "# YAML, not JSON\n{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {ports: [{port: 70000}]}}", "apply", "-f", "-");
         Assert.NotEqual(0, code);
         Assert.Contains("spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive", error);
         (code, _, error) = await cluster.KubectlAsync(
-            version, "{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {port: [{port: 70}]}}", "apply", "-f", "-");
+            version, "# YAML, not JSON\n{apiVersion: v1, kind: Service, metadata: {name: bad}, spec: {port: [{port: 70}]}}", "apply", "-f", "-");
         Assert.NotEqual(0, code);
         Assert.Contains("unknown field", error);
         (code, _, error) = await cluster.KubectlAsync(version, null, "get", "pod", "nobody");
