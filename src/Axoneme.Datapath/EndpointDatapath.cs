@@ -71,10 +71,14 @@ public sealed class EndpointDatapath
             ?? throw new InvalidOperationException($"endpoint {spec.EndpointId} has no device {spec.HostDevice}");
 
     /// <summary>Removes device, links, policy and connections. Idempotent; the pod's namespace may be gone.</summary>
-    public Task RemoveAsync(EndpointInterfaceSpec spec)
+    public async Task RemoveAsync(EndpointInterfaceSpec spec, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(spec);
-        return Task.Run(() => Remove(spec));
+        await Task.Run(() => Remove(spec), cancellation);
+        // Last, when no program adds any more.
+        var connections = new ConntrackCollector(_node.Maps, TimeProvider.System);
+        foreach (IpAddress address in spec.Addresses)
+            await connections.RemoveAddressAsync(address, cancellation);
     }
 
     /// <summary>Compares with what is there (CNI CHECK); empty when all is well.</summary>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
@@ -100,6 +101,38 @@ public sealed class EndpointTests
     }
 
     [Fact]
+    public async Task New_connection_is_seen_as_event_and_goes_with_its_endpoint()
+    {
+        using var test = new TestNode();
+        test.Options = test.Options with { MonitorAggregation = TraceAggregation.EveryPacket };
+        using NodeDatapath node = test.Start();
+        using var events = new EventSource(node.Maps);
+        NetworkNamespace first = await AddPod(test, node, 5);
+        NetworkNamespace second = await AddPod(test, node, 6);
+        IpAddress target = TestNode.Router4.Add(6);
+        using (var echo = new UdpEcho(second, target))
+        using (var client = new UdpPing(first, target))
+            Assert.True(client.Exchange(1));
+
+        HashSet<(EventType Type, uint Source, uint Destination)> seen = [];
+        events.Poll(
+            (_, record) =>
+            {
+                Event e = MemoryMarshal.Read<Event>(record);
+                seen.Add(((EventType)e.Type, e.SourceIdentity, e.DestinationIdentity));
+            },
+            TimeSpan.FromSeconds(2));
+        Assert.Contains((EventType.Trace, 1005u, 1006u), seen);
+        Assert.Equal(0ul, events.Lost);
+
+        using var dump = new DatapathDump(test.Options.BpfRoot);
+        Assert.Contains(dump.Conntrack(), c => c.Destination.Address == target);
+        Assert.Contains(dump.Metrics(), m => m.Reason == DropReason.Forwarded && m.Packets > 0);
+        await node.Endpoints.RemoveAsync(TestNode.Endpoint(6), Cancellation);
+        Assert.DoesNotContain(dump.Conntrack(), c => c.Destination.Address == target || c.Source.Address == target);
+    }
+
+    [Fact]
     public async Task Removed_endpoint_leaves_nothing()
     {
         using var test = new TestNode();
@@ -107,8 +140,8 @@ public sealed class EndpointTests
         int links = node.Netlink.ListLinks().Count;
         await AddPod(test, node, 5);
         EndpointInterfaceSpec spec = TestNode.Endpoint(5);
-        await node.Endpoints.RemoveAsync(spec);
-        await node.Endpoints.RemoveAsync(spec);
+        await node.Endpoints.RemoveAsync(spec, Cancellation);
+        await node.Endpoints.RemoveAsync(spec, Cancellation);
 
         Assert.Equal(links, node.Netlink.ListLinks().Count);
         Assert.Empty(node.Endpoints.Pinned());
