@@ -9,7 +9,7 @@
 #include "lib/endpoint.h"
 #include "lib/forward.h"
 #include "lib/ipcache.h"
-#include "lib/lb.h"
+#include "lib/lb_request.h"
 #include "lib/neighbour.h"
 #include "lib/policy.h"
 
@@ -25,37 +25,22 @@ static __always_inline _Bool pod_owns(const struct addr *addr, const enum family
 	return addr_equal(addr, &own, family);
 }
 
-/* The address that the hairpin of services puts in place of the pod's own. */
-static __always_inline void pod_loopback(struct addr *loopback, const enum family family)
+/* Whether a packet answers one that a pod sent to itself through a service. */
+static __always_inline _Bool pod_is_hairpin(const struct packet *p, const enum family family)
 {
-	addr_load_config(loopback, family == IPV4 ? (const volatile void *)&service_loopback4 :
-						    (const volatile void *)&service_loopback6,
+	struct addr loopback;
+
+	addr_load_config(&loopback, family == IPV4 ? (const volatile void *)&service_loopback4 :
+						     (const volatile void *)&service_loopback6,
 			 family);
+	return per_packet_lb && addr_equal(&p->destination, &loopback, family);
 }
 
-/* Where the packet goes. An answer to the loopback address goes back to the pod it came from. */
+/* An answer to the loopback address goes back to the pod it came from. */
 static __always_inline const struct endpoint_info *pod_receiver(const struct packet *p,
 								const enum family family)
 {
-	struct addr loopback;
-
-	if (per_packet_lb) {
-		pod_loopback(&loopback, family);
-		if (addr_equal(&p->destination, &loopback, family))
-			return endpoint_find(&p->source, family);
-	}
-	return endpoint_find(&p->destination, family);
-}
-
-static __always_inline int pod_translate(struct __sk_buff *skb, struct flow *flow,
-					 const enum family family)
-{
-	struct addr loopback;
-
-	if (!per_packet_lb)
-		return 0;
-	pod_loopback(&loopback, family);
-	return lb_translate(skb, flow, &loopback, family);
+	return endpoint_find(pod_is_hairpin(p, family) ? &p->source : &p->destination, family);
 }
 
 /* A pod that sends tunnel packets to nodes could claim any identity. */
@@ -103,9 +88,11 @@ static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
 	if (result)
 		return result < 0 ? result : TC_ACT_OK;
 	event_trace_arrival(skb, flow, TRACE_FROM_ENDPOINT, endpoint_id);
-	result = pod_translate(skb, flow, family);
-	if (result < 0)
-		return result;
+	if (per_packet_lb) {
+		result = lb_translate(skb, flow, family);
+		if (result < 0)
+			return result;
+	}
 	to = pod_receiver(p, family);
 	if (to) {
 		flow->destination_identity = to->identity;

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#ifndef AXONEME_LIB_LB_REQUEST_H
+#define AXONEME_LIB_LB_REQUEST_H
+
+#include "config/endpoint.h"
+#include "lib/lb.h"
+
+#undef SOURCE_FILE
+#define SOURCE_FILE FILE_LB
+
+static __always_inline void lb_frontend_of(struct lb_address *to, const struct packet *p,
+					   const enum family family)
+{
+	addr_load(&to->addr, &p->destination, family);
+	to->port = p->destination_port;
+	to->protocol = p->protocol;
+}
+
+/* A retransmitted SYN keeps its backend; a SYN after data has flowed opens another connection. */
+static __always_inline _Bool lb_keeps_backend(const struct ct_entry *entry, const struct packet *p)
+{
+	return !(p->protocol == IPPROTO_TCP &&
+		 (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+		 entry->flags & CT_SEEN_NON_SYN);
+}
+
+/* The backend of this client's connection to the service: the one it had, while that exists. */
+static __always_inline int lb_choose(const struct packet *p, const struct lb_address *frontend,
+				     const struct lb_service *service,
+				     struct lb_address *backend, const enum family family)
+{
+	const __u32 now_s = clock_s();
+	const __u32 life_s = p->protocol == IPPROTO_TCP ? ct_service_tcp_timeout_s :
+							  ct_service_any_timeout_s;
+	struct ct_entry fresh = {
+		.lifetime_s = now_s + life_s,
+		.flags = ct_packet_flags(p, 0),
+		.rev_nat = service->rev_nat,
+	};
+	union ct_key key = {};
+	struct ct_entry *entry;
+
+	ct_key_of(&key, p, CT_SCOPE_SERVICE, family);
+	entry = ct_find(&key, now_s, family);
+	if (entry && entry->rev_nat == service->rev_nat && lb_keeps_backend(entry, p) &&
+	    lb_backend_find(entry->backend, backend, family)) {
+		if (entry->lifetime_s != fresh.lifetime_s)
+			entry->lifetime_s = fresh.lifetime_s;
+		if (fresh.flags & ~entry->flags)
+			__sync_fetch_and_or(&entry->flags, fresh.flags);
+		return 0;
+	}
+	fresh.backend = lb_backend_select(frontend, service, family);
+	if (!fresh.backend || !lb_backend_find(fresh.backend, backend, family))
+		return DROP(DROP_SERVICE_BACKEND_NOT_FOUND);
+	return ct_create(&key, &fresh, family);
+}
+
+/* 1 and a backend if the packet is for a service address, 0 if it is not. Apart from the rewriting,
+ * because the frames of both would not fit on the stack together.
+ */
+static __always_inline int lb_resolve(struct flow *flow, struct lb_address *backend,
+				      const enum family family)
+{
+	const struct packet *p = &flow->packet;
+	struct lb_address frontend = {};
+	const struct lb_service *service;
+	int result;
+
+	lb_frontend_of(&frontend, p, family);
+	service = lb_service_find(&frontend, family);
+	if (!service)
+		return 0;
+	flow->original_addr = frontend.addr;
+	flow->original_port = frontend.port;
+	flow->flags |= FLOW_HAS_ORIGINAL;
+	flow->rev_nat = service->rev_nat;
+	result = lb_choose(p, &frontend, service, backend, family);
+	return result < 0 ? result : 1;
+}
+
+SEPARATE int lb_resolve4(struct flow *flow, struct lb_address *backend)
+{
+	return flow && backend ? lb_resolve(flow, backend, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int lb_resolve6(struct flow *flow, struct lb_address *backend)
+{
+	return flow && backend ? lb_resolve(flow, backend, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
+/* Sends the packet to the backend. A pod that is its own backend sees the loopback address as source,
+ * so that its answer comes back to be translated.
+ */
+static __always_inline int lb_redirect(struct __sk_buff *skb, struct flow *flow,
+				       const struct lb_address *backend, const enum family family)
+{
+	struct packet *p = &flow->packet;
+	struct nat_change change = {};
+	int result;
+
+	if (addr_equal(&backend->addr, &p->source, family)) {
+		flow->flags |= FLOW_HAIRPIN;
+		change.source = 1;
+		addr_load_config(&change.addr,
+				 family == IPV4 ? (const volatile void *)&service_loopback4 :
+						  (const volatile void *)&service_loopback6,
+				 family);
+		change.port = p->source_port;
+		result = nat_rewrite(skb, p, &change, family);
+		if (result < 0)
+			return result;
+	}
+	change.source = 0;
+	change.addr = backend->addr;
+	change.port = backend->port;
+	return nat_rewrite(skb, p, &change, family);
+}
+
+SEPARATE int lb_redirect4(struct __sk_buff *skb, struct flow *flow, const struct lb_address *backend)
+{
+	if (!flow || !backend)
+		return DROP(DROP_INVALID_PACKET);
+	return lb_redirect(skb, flow, backend, IPV4);
+}
+
+SEPARATE int lb_redirect6(struct __sk_buff *skb, struct flow *flow, const struct lb_address *backend)
+{
+	if (!flow || !backend)
+		return DROP(DROP_INVALID_PACKET);
+	return lb_redirect(skb, flow, backend, IPV6);
+}
+
+static __always_inline int lb_translate(struct __sk_buff *skb, struct flow *flow,
+					const enum family family)
+{
+	struct lb_address backend = {};
+	int result;
+
+	if (!protocol_has_ports(flow->packet.protocol))
+		return 0;
+	result = family == IPV4 ? lb_resolve4(flow, &backend) : lb_resolve6(flow, &backend);
+	if (result <= 0)
+		return result;
+	return family == IPV4 ? lb_redirect4(skb, flow, &backend) :
+				lb_redirect6(skb, flow, &backend);
+}
+
+#endif

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Axoneme.Bpf;
+using Axoneme.Datapath.Abi;
+using Axoneme.Network;
+
+namespace Axoneme.Datapath.Tests;
+
+/// <summary>A pod of the node under test and the programs loaded for it.</summary>
+public sealed record Pod(ushort Id, uint Identity, IpAddress Address4, IpAddress Address6, BpfObject Programs, BpfMap<PolicyKey, PolicyEntry> Policy)
+{
+    public uint Interface => 1000u + Id;
+    public string Mac => $"0a000000{Id:x4}";
+    public string NodeMac => $"0b000000{Id:x4}";
+}
+
+/// <summary>What became of a packet.</summary>
+public sealed record Outcome(TcVerdict Verdict, byte[] Bytes, IReadOnlyList<Event> Events)
+{
+    /// <summary>Reason of the drop event, if there is one.</summary>
+    public DropReason? Dropped => Events.Where(e => e.Type == (byte)EventType.Drop).Select(e => (DropReason?)e.Reason).SingleOrDefault();
+
+    public Event Trace => Assert.Single(Events, e => e.Type == (byte)EventType.Trace);
+
+    public IReadOnlyList<Event> Verdicts => [.. Events.Where(e => e.Type == (byte)EventType.PolicyVerdict)];
+}
+
+/// <summary>
+/// The programs of one node with maps of their own, real in all but devices: packets go in through test runs, and the packet that
+/// comes out of one program is the next one's input.
+/// </summary>
+public sealed class Node : IDisposable
+{
+    public const uint Uplink = 11;
+    public const uint Tunnel = 12;
+    public const uint World = 2;
+    private static readonly string[] LargeMaps =
+        ["cilium_ct4_global", "cilium_ct6_global", "cilium_ipcache_exact", "cilium_ipcache6_exact", "cilium_lb4_reverse_sk", "cilium_lb6_reverse_sk"];
+
+    private readonly List<BpfObject> _objects = [];
+    private readonly List<IDisposable> _owned = [];
+    private readonly Dictionary<string, BpfMap> _maps = [];
+    private readonly RingBufferReader _events;
+    private uint _revision = 1;
+
+    public Node(bool tunnel = false, bool perPacketLb = false, uint? uplink = Uplink, uint connections = 1024, TraceAggregation aggregation = TraceAggregation.Connections)
+    {
+        TunnelMode = tunnel;
+        PerPacketLb = perPacketLb;
+        UplinkInterface = uplink ?? 0;
+        Connections = connections;
+        Aggregation = aggregation;
+        Host = Load(HostObject.Image, HostObject.Image.DefaultConstants<HostConstants>(), Common);
+        Overlay = Load(OverlayObject.Image, OverlayObject.Image.DefaultConstants<OverlayConstants>(), Common);
+        _events = OpenEvents();
+    }
+
+    public bool TunnelMode { get; }
+
+    public bool PerPacketLb { get; }
+
+    public uint UplinkInterface { get; }
+
+    public uint Connections { get; }
+
+    public TraceAggregation Aggregation { get; }
+
+    public BpfObject Host { get; }
+
+    public BpfObject Overlay { get; }
+
+    public BpfMap<TKey, TValue> Map<TKey, TValue>(BpfMapDescriptor<TKey, TValue> map)
+        where TKey : unmanaged
+        where TValue : unmanaged
+        => _maps[map.Spec.Name].As<TKey, TValue>();
+
+    public Pod AddPod(ushort id, uint identity, string address4, string address6)
+    {
+        PodConstants constants = PodObject.Image.DefaultConstants<PodConstants>();
+        constants.EndpointId = id;
+        constants.EndpointIdentity = identity;
+        constants.EndpointIp4 = (uint)IpAddress.Parse(address4).Number;
+        constants.EndpointIp6 = Ip6(IpAddress.Parse(address6));
+        constants.PerPacketLb = PerPacketLb;
+        BpfObject programs = Load(PodObject.Image, constants, Common);
+        BpfMap policy = BpfMap.Create(Maps.CiliumPolicyMaps.Spec.Inner!);
+        _owned.Add(policy);
+        var pod = new Pod(id, identity, IpAddress.Parse(address4), IpAddress.Parse(address6), programs, policy.As<PolicyKey, PolicyEntry>());
+        _maps[Maps.CiliumPolicyMaps.Spec.Name].SetInner(BitConverter.GetBytes((uint)id), policy);
+        AddEndpoint(pod.Address4, pod, 0);
+        AddEndpoint(pod.Address6, pod, 0);
+        AddIdentity(address4, identity);
+        AddIdentity(address6, identity);
+        Enforce(pod, 0);
+        return pod;
+    }
+
+    /// <summary>An address of the node itself.</summary>
+    public void AddHostAddress(string address)
+    {
+        var info = new EndpointInfo { Identity = 1, Flags = (ushort)EndpointFlags.Host };
+        WriteEndpoint(IpAddress.Parse(address), info);
+        AddIdentity(address, 1);
+    }
+
+    /// <summary>An address or prefix with its identity; behind another node if one is given.</summary>
+    public void AddIdentity(string prefix, uint identity, string? node = null)
+    {
+        var info = new IpcacheInfo { Identity = identity };
+        if (node is not null)
+        {
+            IpAddress address = IpAddress.Parse(node);
+            info.Flags = (uint)IpcacheFlags.Remote | (address.IsV6 ? (uint)IpcacheFlags.NodeIpv6 : 0);
+            address.WriteBytes(info.NodeAddr.Bytes);
+        }
+
+        string[] parts = prefix.Split('/');
+        IpAddress ip = IpAddress.Parse(parts[0]);
+        switch (ip.IsV6, parts.Length)
+        {
+            case (false, 1):
+                Map(Maps.CiliumIpcacheExact).Update(new Ipcache4Key { Addr = (uint)ip.Number }, info);
+                break;
+            case (true, 1):
+                Map(Maps.CiliumIpcache6Exact).Update(new Ipcache6Key { Addr = Ip6(ip) }, info);
+                break;
+            case (false, _):
+                Map(Maps.CiliumIpcacheV2).Update(new Ipcache4Prefix { PrefixLen = uint.Parse(parts[1]), Addr = (uint)ip.Number }, info);
+                break;
+            case (true, _):
+                Map(Maps.CiliumIpcache6V2).Update(new Ipcache6Prefix { PrefixLen = uint.Parse(parts[1]), Addr = Ip6(ip) }, info);
+                break;
+        }
+    }
+
+    /// <summary>Sets what is enforced, under a new revision.</summary>
+    public void Enforce(Pod pod, PolicyStateFlags flags)
+        => Map(Maps.CiliumPolicyState).Update(pod.Id, new PolicyState { Revision = _revision++, Flags = (uint)flags });
+
+    /// <summary>Adds an entry; identity 0, protocol null and port null are wildcards. Takes effect on established connections by a revision.</summary>
+    public static PolicyKey Rule(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint cookie = 0)
+    {
+        uint length = port is not null ? 64u : protocol is not null ? 48u : 40u;
+        var key = new PolicyKey { PrefixLen = length, Identity = identity, Direction = (byte)direction, Protocol = protocol ?? 0, Port = port ?? 0 };
+        pod.Policy.Update(key, new PolicyEntry
+        {
+            Precedence = precedence ?? (deny ? 255u : 1u), Flags = deny ? (byte)PolicyFlags.Deny : (byte)0,
+            PrefixLen = (byte)(length - 40), Cookie = cookie,
+        });
+        return key;
+    }
+
+    public void AddService(string frontend, ushort reverseNat, byte protocol, params string[] backends)
+    {
+        (IpAddress address, ushort port) = Packet.Endpoint(frontend);
+        for (int slot = 1; slot <= backends.Length; slot++)
+        {
+            uint id = (reverseNat * 100u) + (uint)slot;
+            WriteBackend(id, protocol, backends[slot - 1]);
+            WriteSlot(address, port, (ushort)slot, protocol, new LbService { Backend = id });
+        }
+
+        if (address.IsV6)
+            Map(Maps.CiliumLb6ReverseNat).Update(new LbRevNatKey { Index = reverseNat }, new Lb6RevNat { Addr = Ip6(address), Port = port });
+        else
+            Map(Maps.CiliumLb4ReverseNat).Update(new LbRevNatKey { Index = reverseNat }, new Lb4RevNat { Addr = (uint)address.Number, Port = port });
+        WriteSlot(address, port, 0, protocol, new LbService { Count = (ushort)backends.Length, RevNat = reverseNat });
+    }
+
+    public Outcome Send(Pod pod, Packet packet, uint segment = 0) => Run(pod.Programs.Program(PodObject.FromPod), packet.ToBytes(), segment: segment);
+
+    /// <summary>What the host stack sends to the pod.</summary>
+    public Outcome Receive(Pod pod, Packet packet, uint mark = 0) => Run(pod.Programs.Program(PodObject.ToPod), packet.ToBytes(), mark);
+
+    public Outcome FromNetwork(Packet packet) => Run(Host.Program(HostObject.FromNetdev), packet.ToBytes());
+
+    public Outcome FromHost(Packet packet) => Run(Host.Program(HostObject.FromHost), packet.ToBytes());
+
+    public Outcome Run(BpfProgram program, byte[] frame, uint mark = 0, uint segment = 0)
+    {
+        byte[] output = new byte[frame.Length + 256];
+        var context = new SkBuffContext { Mark = mark, SegmentSize = segment };
+        BpfTestRunResult result = program.TestRun(frame, output, ref context);
+        var events = new List<Event>();
+        _events.Drain((_, record) => events.Add(MemoryMarshal.Read<Event>(record)));
+        return new Outcome((TcVerdict)result.ReturnValue, output[..result.OutputLength], events);
+    }
+
+    public void Dispose()
+    {
+        _events.Dispose();
+        _owned.ForEach(item => item.Dispose());
+        _objects.ForEach(item => item.Dispose());
+    }
+
+    /// <summary>Packets counted under a reason, on all processors.</summary>
+    public ulong Counted(byte reason, MetricDirection direction)
+    {
+        var values = new Metric[ProcessorSet.PossibleCount];
+        using BpfPerCpuMap<uint, Metric> metrics = BpfMap.OpenById(_maps["cilium_metrics"].Id).AsPerCpu<uint, Metric>();
+        metrics.TryLookup(((uint)direction << 8) | reason, values);
+        return values.Aggregate(0ul, (sum, value) => sum + value.Packets);
+    }
+
+    public BpfObject LoadSocketPrograms() => Load(SockObject.Image, SockObject.Image.DefaultConstants<SockConstants>(), constants => constants);
+
+    public static Ip6Addr Ip6(IpAddress address)
+    {
+        var value = default(Ip6Addr);
+        address.WriteBytes(value.Bytes);
+        return value;
+    }
+
+    private T Common<T>(T constants)
+        where T : unmanaged, IHostOverlayPodConstants
+    {
+        constants.UplinkIfindex = UplinkInterface;
+        constants.TunnelIfindex = TunnelMode ? Tunnel : 0;
+        constants.TraceAggregation = (byte)Aggregation;
+        return constants;
+    }
+
+    private BpfObject Load<T>(BpfObjectImage image, T constants, Func<T, T> adjust)
+        where T : unmanaged, IBpfConstants
+    {
+        BpfObject loaded = image.Open();
+        _objects.Add(loaded);
+        loaded.SetConstants(adjust(constants));
+        foreach (BpfMapSpec map in image.Maps.Values)
+        {
+            if (LargeMaps.Contains(map.Name))
+                loaded.SetMaxEntries(map.Name, Connections);
+            if (_maps.TryGetValue(map.Name, out BpfMap? shared))
+                loaded.Reuse(map.Name, shared);
+        }
+
+        loaded.Load();
+        foreach (string name in image.Maps.Keys.Where(name => !_maps.ContainsKey(name)))
+            _maps[name] = loaded.Map(name);
+        return loaded;
+    }
+
+    private RingBufferReader OpenEvents()
+    {
+        var rings = new BpfMap[ProcessorSet.PossibleCount];
+        for (int cpu = 0; cpu < rings.Length; cpu++)
+        {
+            rings[cpu] = BpfMap.Create(Maps.CiliumEvents.Spec.Inner! with { MaxEntries = 65536 });
+            _owned.Add(rings[cpu]);
+            _maps["cilium_events"].SetInner(BitConverter.GetBytes(cpu), rings[cpu]);
+        }
+
+        return new RingBufferReader(rings);
+    }
+
+    private void AddEndpoint(IpAddress address, Pod pod, EndpointFlags flags)
+    {
+        var info = new EndpointInfo { Ifindex = pod.Interface, Identity = pod.Identity, Id = pod.Id, Flags = (ushort)flags };
+        Convert.FromHexString(pod.Mac).CopyTo((Span<byte>)info.Mac.Bytes);
+        Convert.FromHexString(pod.NodeMac).CopyTo((Span<byte>)info.NodeMac.Bytes);
+        WriteEndpoint(address, info);
+    }
+
+    private void WriteEndpoint(IpAddress address, in EndpointInfo info)
+    {
+        if (address.IsV6)
+            Map(Maps.CiliumLxc6).Update(new Endpoint6Key { Addr = Ip6(address) }, info);
+        else
+            Map(Maps.CiliumLxc).Update(new Endpoint4Key { Addr = (uint)address.Number }, info);
+    }
+
+    private void WriteBackend(uint id, byte protocol, string endpoint)
+    {
+        (IpAddress address, ushort port) = Packet.Endpoint(endpoint);
+        if (address.IsV6)
+            Map(Maps.CiliumLb6BackendsV3).Update(new LbBackendKey { Id = id }, new Lb6Backend { Addr = Ip6(address), Port = port, Protocol = protocol });
+        else
+            Map(Maps.CiliumLb4BackendsV3).Update(new LbBackendKey { Id = id }, new Lb4Backend { Addr = (uint)address.Number, Port = port, Protocol = protocol });
+    }
+
+    private void WriteSlot(IpAddress address, ushort port, ushort slot, byte protocol, in LbService service)
+    {
+        if (address.IsV6)
+            Map(Maps.CiliumLb6ServicesV2).Update(new Lb6Key { Addr = Ip6(address), Port = port, Slot = slot, Protocol = protocol }, service);
+        else
+            Map(Maps.CiliumLb4ServicesV2).Update(new Lb4Key { Addr = (uint)address.Number, Port = port, Slot = slot, Protocol = protocol }, service);
+    }
+}

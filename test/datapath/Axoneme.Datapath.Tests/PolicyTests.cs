@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Bpf;
+using Axoneme.Datapath.Abi;
+
+namespace Axoneme.Datapath.Tests;
+
+public sealed class PolicyTests
+{
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Default_deny_drops_and_an_allowed_port_passes(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        Outcome denied = c.Node.Send(c.Client, syn);
+        Assert.Equal(TcVerdict.Drop, denied.Verdict);
+        Assert.Equal(DropReason.PolicyDenied, denied.Dropped);
+        Assert.Equal((byte)VerdictAction.Denied, Assert.Single(denied.Verdicts).PolicyAction);
+
+        Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity, 6, 80, cookie: 42);
+        Outcome allowed = c.Node.Send(c.Client, syn);
+        Assert.Equal(TcVerdict.Redirect, allowed.Verdict);
+        Event verdict = Assert.Single(allowed.Verdicts);
+        Assert.Equal((byte)VerdictAction.Allowed, verdict.PolicyAction);
+        Assert.Equal((byte)PolicyMatch.L3L4, verdict.PolicyMatch);
+        Assert.Equal((byte)TrafficDirection.Ingress, verdict.PolicyDirection);
+        Assert.Equal((42u, c.Server.Id, (ushort)80), (verdict.PolicyCookie, verdict.EndpointId, verdict.PolicyPort.Value));
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, syn with { ToPort = 81 }).Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Answers_need_no_rule(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Client, PolicyStateFlags.IngressEnforced | PolicyStateFlags.EgressEnforced);
+        Node.Rule(c.Client, TrafficDirection.Egress, c.Server.Identity, 17, 53);
+        Packet query = Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Server, 53));
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, query).Verdict);
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Server, query.Reply()).Verdict);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Server, query.Reply() with { FromPort = 54 }).Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_new_revision_cuts_a_connection_that_is_no_longer_allowed(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        PolicyKey rule = Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity, 6, 80);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        c.Node.Send(c.Client, syn);
+        c.Node.Send(c.Server, syn.Reply());
+        Packet data = syn with { Flags = Tcp.Ack };
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, data).Verdict);
+
+        c.Server.Policy.TryDelete(rule);
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, data).Verdict);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, data).Dropped);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, data).Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Deny_beats_allow_and_precedence_beats_both(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Node.Rule(c.Server, TrafficDirection.Ingress, 0, 6, 80, deny: true);
+        Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        Assert.Equal(DropReason.PolicyDeny, c.Node.Send(c.Client, syn).Dropped);
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn with { ToPort = 81 }).Verdict);
+        Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity, precedence: 1000);
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn).Verdict);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Audit_lets_pass_and_says_so(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced | PolicyStateFlags.Audit);
+        Outcome outcome = c.Node.Send(c.Client, Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Server, 53)));
+        Assert.Equal(TcVerdict.Redirect, outcome.Verdict);
+        Event verdict = Assert.Single(outcome.Verdicts);
+        Assert.Equal(((byte)VerdictAction.Audited, (byte)DropReason.PolicyDenied), (verdict.PolicyAction, verdict.Reason));
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_ping_is_judged_by_its_type(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
+        Packet ping = Packet.Ping(f.Client, f.Server);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, ping).Dropped);
+        Node.Rule(c.Client, TrafficDirection.Egress, 0, f.Icmp, f.EchoRequest);
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, ping).Verdict);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void An_endpoint_without_policy_yet_is_not_open(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Map(Maps.CiliumPolicyState).Update(c.Server.Id, default);
+        Assert.Equal(DropReason.EpNotReady, c.Node.Send(c.Client, Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Server, 53))).Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_whole_address_is_known_better_than_its_prefix(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
+        Packet query = Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Outside, 53));
+        Node.Rule(c.Client, TrafficDirection.Egress, Cluster.PrefixIdentity);
+        Outcome byPrefix = c.Node.Send(c.Client, query);
+        Assert.Equal((TcVerdict.Pass, Cluster.PrefixIdentity), (byPrefix.Verdict, byPrefix.Trace.DestinationIdentity));
+        c.Node.AddIdentity(f.Outside, 20009);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, query with { FromPort = 5001 }).Dropped);
+    }
+}
