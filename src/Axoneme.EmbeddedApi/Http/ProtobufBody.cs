@@ -44,6 +44,8 @@ internal static class ProtobufBody
         ["SelfSubjectReview"] = "1 metadata ObjectMeta,2 status -",
         ["DeleteOptions"] = "1 gracePeriodSeconds p,2 preconditions Preconditions,3 orphanDependents b,4 propagationPolicy s,5 dryRun []s",
         ["Preconditions"] = "1 uid s,2 resourceVersion s",
+        ["TokenRequest"] = "1 metadata ObjectMeta,2 spec TokenRequestSpec,3 status -",
+        ["TokenRequestSpec"] = "1 audiences []s,4 expirationSeconds p",
         ["TypeMeta"] = "1 apiVersion s,2 kind s",
     }.ToFrozenDictionary(m => m.Key, m => m.Value.Split(',').Select(f => f.Split(' ')).ToFrozenDictionary(f => int.Parse(f[0]), f => (f[1], f[2])));
 
