@@ -10,6 +10,7 @@ internal static class Program
         new("hubble", "flows: what passes, what is dropped and why", Hubble.HubbleCommand.RunAsync),
         new("lab", "a cluster in a box: nodes, pods and services on this machine", SiblingProgram.Run("lab", "axoneme-lab")),
         new("test", "build, and run the tests", Testing.TestCommand.RunAsync),
+        new("bench", "measure our paths against plain ones", SiblingProgram.Run("bench", "axoneme-bench")),
     ];
 
     private static async Task<int> Main(string[] arguments)

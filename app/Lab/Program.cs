@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Lab.Commands;
+
+namespace Axoneme.Lab;
+
+/// <summary>The <c>lab</c> commands; "supervise" is the process that they start and talk to.</summary>
+internal static class Program
+{
+    private const string Usage = """
+        usage: axoneme lab COMMAND
+
+          up [--nodes N] [--routing native|vxlan] [--values FILE] [--manifests DIR] [--no-demo]
+                                  start a cluster; --values takes Helm values
+          status                  tables of nodes, pods and services
+          down                    remove everything, also after a crash
+          kubeconfig              print the path of one
+          exec [NAMESPACE/]POD [-c CONTAINER] -- COMMAND...
+                                  run a command in a pod; the exit status is the command's
+          node NODE -- COMMAND... run a command on a node
+          outside -- COMMAND...   run a command on the host beyond the cluster
+          logs NODE               print the log of a node's agent; NAMESPACE/POD prints a pod's
+          agent NODE stop|start|kill|restart
+
+        --name NAME before COMMAND means another lab than the usual one.
+        """;
+
+    private static async Task<int> Main(string[] arguments)
+    {
+        try
+        {
+            return await RunAsync(new ArgumentList(arguments));
+        }
+        catch (UserErrorException e)
+        {
+            await Console.Error.WriteLineAsync($"error: {e.Message}");
+            return e.Status;
+        }
+    }
+
+    private static async Task<int> RunAsync(ArgumentList arguments)
+    {
+        string? name = arguments.TakeOption("--name", onlyLeading: true);
+        string verb = arguments.TakePositional() ?? "help";
+        if (verb is "help" or "--help" or "-h")
+        {
+            Console.WriteLine(Usage);
+            return 0;
+        }
+
+        Preflight.RequireRoot($"lab {verb}");
+        LabPaths paths = LabPaths.Find(name);
+        switch (verb)
+        {
+            case "up": return await UpCommand.RunAsync(paths, arguments);
+            case "down": return await DownCommand.RunAsync(paths, arguments);
+            case "status": return await StatusCommand.RunAsync(paths, arguments);
+            case "kubeconfig": return InsideCommands.PrintKubeconfig(paths, arguments);
+            case "exec": return await InsideCommands.ExecAsync(paths, arguments);
+            case "node": return InsideCommands.RunOnNode(paths, arguments);
+            case "outside": return InsideCommands.RunOutside(paths, arguments);
+            case "logs": return InsideCommands.PrintLog(paths, arguments);
+            case "agent": return await InsideCommands.ControlAgentAsync(paths, arguments);
+            case "supervise": return await Supervisor.ServeAsync(paths);
+            default: throw new UserErrorException($"unknown command \"lab {verb}\"\n\n{Usage}", status: 2);
+        }
+    }
+}
