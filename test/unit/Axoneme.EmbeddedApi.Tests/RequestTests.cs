@@ -144,6 +144,19 @@ public sealed class RequestTests
     }
 
     [Fact]
+    public async Task A_socket_that_the_caller_made_is_served_too()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        socket.Listen();
+        var address = (IPEndPoint)socket.LocalEndPoint!;
+        await using TestApi api = await TestApi.StartAsync(o => o with { Listeners = [.. o.Listeners, ApiListener.FromSocket(socket.Handle)] });
+        string answer = await api.Http.GetStringAsync($"https://{address}/readyz", TestContext.Current.CancellationToken);
+        Assert.Equal("ok", answer);
+        GC.KeepAlive(socket);
+    }
+
+    [Fact]
     public async Task Dry_runs_leave_nothing()
     {
         await using TestApi api = await TestApi.StartAsync();
