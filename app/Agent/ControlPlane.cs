@@ -33,6 +33,7 @@ internal sealed class ControlPlane : IDisposable
         Policies = new PolicyController(engine, Ipcache);
         PolicyObjects = new PolicyObjects(Cluster, options, client, new PolicyRepository(engine), Policies, loggers.CreateLogger<PolicyObjects>());
         Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
+        Identities.Table.RegisterInitializer(Agent.Identities.IdentityFollower.Initializer);
         IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
         RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, loggers.CreateLogger<RemoteNodes>());
         ApiServers = new ApiServerAddresses(Cluster, Ipcache, loggers.CreateLogger<ApiServerAddresses>());
@@ -69,9 +70,9 @@ internal sealed class ControlPlane : IDisposable
 
     public ServiceController Services { get; }
 
+    /// <summary>Everything but the watches of <see cref="Cluster"/>, which the node's own discovery needs before.</summary>
     public void Start(Modules modules, CancellationToken cancellation)
     {
-        modules.Start("api-watches", Cluster.RunAsync, cancellation);
         modules.Start("identities", IdentityFollower.RunAsync, cancellation);
         modules.Start("nodes", RemoteNodes.RunAsync, cancellation);
         modules.Start("api-server-addresses", ApiServers.RunAsync, cancellation);

@@ -63,17 +63,20 @@ internal sealed class Supervisor : IAsyncDisposable
         _fabric.Create();
         _progress.Step("Kubernetes API");
         await StartApiAsync(cancellation);
+        // What the operator does in a real cluster.
+        foreach (string crd in typeof(Supervisor).Assembly.GetManifestResourceNames().Where(n => n.StartsWith("crds/", StringComparison.Ordinal)))
+            Apply(crd);
         _progress.Step($"{_options.Nodes} nodes");
         for (int i = 0; i < _options.Nodes; i++)
             await StartNodeAsync(i, cancellation);
         _ = Watch(new ClusterDns(Api.Objects, [.. _nodes.Select(n => n.Sandbox.Folder)]).RunAsync(cancellation), "DNS zone");
-        Apply("system.yaml");
+        Apply("demo/system.yaml");
         _progress.Step($"agents ({(_options.Routing == "native" ? "native routing" : "VXLAN")})");
         foreach (NodeRunner node in _nodes)
             _ = Watch(node.RunAsync(cancellation), $"node {node.Name}");
         await WaitForNodesAsync(cancellation);
         if (_options.Demo)
-            Apply("demo.yaml");
+            Apply("demo/demo.yaml");
         ApplyUserManifests();
         _progress.Step("pods");
         await WaitForPodsAsync(cancellation);
@@ -112,9 +115,9 @@ internal sealed class Supervisor : IAsyncDisposable
         _nodes.Add(node);
     }
 
-    private void Apply(string manifest)
+    private void Apply(string resource)
     {
-        using Stream stream = typeof(Supervisor).Assembly.GetManifestResourceStream($"demo/{manifest}")!;
+        using Stream stream = typeof(Supervisor).Assembly.GetManifestResourceStream(resource)!;
         using var reader = new StreamReader(stream);
         Api.Objects.ApplyManifests(reader.ReadToEnd());
     }

@@ -16,6 +16,7 @@ internal sealed class ClusterState
     private readonly ILogger<ClusterState> _log;
     private readonly List<Func<CancellationToken, Task>> _reflectors = [];
     private readonly ConcurrentDictionary<string, ReflectorStatus> _status = new();
+    private readonly ConcurrentDictionary<string, string> _troubles = new();
 
     public ClusterState(KubernetesClient client, AgentOptions options, TableCatalog catalog, ILogger<ClusterState> log)
     {
@@ -87,13 +88,19 @@ internal sealed class ClusterState
         return table;
     }
 
+    // A watch that fails is tried again and again; each trouble is said once, and its end.
     private void Note(ReflectorStatus status)
     {
-        ReflectorStatus before = _status[status.Kind.ToString()];
-        _status[status.Kind.ToString()] = status;
-        if (status.Problem.Length > 0 && status.Problem != before.Problem)
+        string kind = status.Kind.ToString();
+        _status[kind] = status;
+        if (status.Problem.Length > 0 && _troubles.GetValueOrDefault(kind) != status.Problem)
+        {
+            _troubles[kind] = status.Problem;
             _log.LogWarning("Watch of {Status}", status);
-        else if (status.Problem.Length == 0 && before.Problem.Length > 0)
-            _log.LogInformation("Watch of {Kind} works again", status.Kind);
+        }
+        else if (status.Phase == ReflectorPhase.Watching && _troubles.TryRemove(kind, out _))
+        {
+            _log.LogInformation("Watch of {Kind} works", kind);
+        }
     }
 }

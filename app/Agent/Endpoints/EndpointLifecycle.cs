@@ -185,7 +185,8 @@ internal sealed class EndpointLifecycle(EndpointServices services, NodeAttachmen
             endpoint = endpoint with { HostMac = pair.HostMac, PodMac = pair.PodMac };
             services.Files.Save(endpoint);
             services.Tables.Publish(endpoint, pair);
-            await node.WhenAddressesInKernelAsync(endpoint.Addresses, cancellation);
+            foreach (IpAddress address in endpoint.Addresses)
+                await node.WhenAddressInKernelAsync(address, cancellation);
             return endpoint;
         }
         catch
@@ -260,6 +261,8 @@ internal sealed class EndpointLifecycle(EndpointServices services, NodeAttachmen
 /// <param name="Local">Who the node is.</param>
 /// <param name="DeviceMtu">Of pods' devices, in bytes.</param>
 /// <param name="NotReadyReason">Why no pod can be attached now, or null.</param>
-/// <param name="WhenAddressesInKernelAsync">Completes when packets to the addresses are delivered.</param>
-internal sealed record NodeAttachment(
-    LocalNode Local, int DeviceMtu, Func<string?> NotReadyReason, Func<IEnumerable<IpAddress>, CancellationToken, Task> WhenAddressesInKernelAsync);
+internal sealed record NodeAttachment(LocalNode Local, int DeviceMtu, Func<string?> NotReadyReason)
+{
+    /// <summary>Completes when packets to the address are delivered. Set by whoever runs the reconciler.</summary>
+    public Func<IpAddress, CancellationToken, Task> WhenAddressInKernelAsync { get; set; } = static (_, _) => Task.CompletedTask;
+}

@@ -16,26 +16,39 @@ namespace Axoneme.Agent.Endpoints;
 /// Pods of all nodes from CiliumEndpoint objects: the other nodes' addresses into the ipcache, everybody's container ports to
 /// the policy engine, whose egress rules may name them.
 /// </summary>
-internal sealed class RemotePods(
-    ClusterState cluster, LocalNode node, Ipcache.Ipcache ipcache, PolicyController policies, ILogger<RemotePods> log)
+internal sealed class RemotePods
 {
     private const string Initializer = "cilium-endpoints";
 
+    private readonly ClusterState _cluster;
+    private readonly LocalNode _node;
+    private readonly Ipcache.Ipcache _ipcache;
+    private readonly PolicyController _policies;
+    private readonly ILogger<RemotePods> _log;
     private readonly Dictionary<ResourceName, ImmutableArray<IpPrefix>> _addresses = [];
     private readonly Dictionary<ResourceName, SecurityIdentity> _identities = [];
     private readonly Dictionary<SecurityIdentity, Dictionary<ResourceName, NamedPorts>> _ports = [];
 
+    public RemotePods(ClusterState cluster, LocalNode node, Ipcache.Ipcache ipcache, PolicyController policies, ILogger<RemotePods> log)
+    {
+        _cluster = cluster;
+        _node = node;
+        _ipcache = ipcache;
+        _policies = policies;
+        _log = log;
+        ipcache.Table.RegisterInitializer(Initializer);
+    }
+
     public Task RunAsync(CancellationToken cancellation)
     {
-        ipcache.Table.RegisterInitializer(Initializer);
         var complete = new TaskCompletionSource();
-        return Task.WhenAll(cluster.CiliumEndpoints.FollowAsync(Apply, log, cancellation, complete), InitializeAsync(complete.Task, cancellation));
+        return Task.WhenAll(_cluster.CiliumEndpoints.FollowAsync(Apply, _log, cancellation, complete), InitializeAsync(complete.Task, cancellation));
     }
 
     private async Task InitializeAsync(Task complete, CancellationToken cancellation)
     {
         await complete.WaitAsync(cancellation);
-        ipcache.Table.MarkInitialized(Initializer);
+        _ipcache.Table.MarkInitialized(Initializer);
     }
 
     private void Apply(Change<ResourceName, CiliumEndpoint> change)
@@ -49,7 +62,7 @@ internal sealed class RemotePods(
     private void ApplyAddresses(ResourceName pod, Kubernetes.Resources.EndpointStatus? status, SecurityIdentity? identity)
     {
         var statements = ImmutableArray.CreateBuilder<IpcacheRecord>();
-        bool isRemote = IpAddress.TryParse(status?.Networking?.Node, out IpAddress host) && !node.NodeAddresses.Contains(host);
+        bool isRemote = IpAddress.TryParse(status?.Networking?.Node, out IpAddress host) && !_node.NodeAddresses.Contains(host);
         if (isRemote && identity is { } id)
         {
             foreach (AddressPair pair in status!.Networking!.Addressing ?? [])
@@ -59,12 +72,12 @@ internal sealed class RemotePods(
                     if (IpAddress.TryParse(text, out IpAddress address))
                         statements.Add(new IpcacheRecord(IpPrefix.Single(address), id, host, IpcacheSource.Pod, pod.ToString()));
                     else if (!string.IsNullOrEmpty(text))
-                        log.LogWarning("CiliumEndpoint {Pod}: status.networking.addressing has '{Text}', which is not an address", pod, text);
+                        _log.LogWarning("CiliumEndpoint {Pod}: status.networking.addressing has '{Text}', which is not an address", pod, text);
                 }
             }
         }
 
-        ipcache.Replace(_addresses.GetValueOrDefault(pod, []), statements, IpcacheSource.Pod, pod.ToString());
+        _ipcache.Replace(_addresses.GetValueOrDefault(pod, []), statements, IpcacheSource.Pod, pod.ToString());
         if (statements.Count > 0)
             _addresses[pod] = [.. statements.Select(s => s.Prefix)];
         else
@@ -96,7 +109,7 @@ internal sealed class RemotePods(
         NamedPorts all = _ports.TryGetValue(id, out Dictionary<ResourceName, NamedPorts>? pods)
             ? NamedPorts.From(pods.Values.SelectMany(p => p.Ports))
             : NamedPorts.Empty;
-        _ = policies.ChangeAsync(engine =>
+        _ = _policies.ChangeAsync(engine =>
         {
             // Unknown so far: the identity's own object brings the labels, and nothing refers to the ports before.
             if (engine.FindIdentity(id) is { } identity)

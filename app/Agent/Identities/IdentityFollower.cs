@@ -12,7 +12,7 @@ namespace Axoneme.Agent.Identities;
 internal sealed class IdentityFollower(
     ClusterState cluster, IdentityDirectory directory, PolicyController policies, ILogger<IdentityFollower> log)
 {
-    private const string Initializer = "cilium-identities";
+    public const string Initializer = "cilium-identities";
 
     private readonly TaskCompletionSource _complete = new();
 
@@ -21,7 +21,6 @@ internal sealed class IdentityFollower(
 
     public Task RunAsync(CancellationToken cancellation)
     {
-        directory.Table.RegisterInitializer(Initializer);
         var objects = new TaskCompletionSource();
         return Task.WhenAll(
             cluster.CiliumIdentities.FollowAsync(TakeOver, log, cancellation, objects),

@@ -25,11 +25,26 @@ internal sealed record RemoteNode(
 }
 
 /// <summary>The other nodes, from CiliumNode objects: a table for routes, and their addresses in the ipcache.</summary>
-internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, ILogger<RemoteNodes> log)
+internal sealed class RemoteNodes
 {
     private const string Initializer = "cilium-nodes";
 
+    private readonly ClusterState _cluster;
+    private readonly AgentOptions _options;
+    private readonly Ipcache.Ipcache _ipcache;
+    private readonly ILogger<RemoteNodes> _log;
     private readonly Dictionary<string, ImmutableArray<IpcacheRecord>> _statements = [];
+
+    public RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, ILogger<RemoteNodes> log)
+    {
+        _cluster = cluster;
+        _options = options;
+        _ipcache = ipcache;
+        _log = log;
+        Table.RegisterInitializer(Initializer);
+        Routes.RegisterInitializer(Initializer);
+        ipcache.Table.RegisterInitializer(Initializer);
+    }
 
     public Table<string, RemoteNode> Table { get; } = new(
         "nodes",
@@ -47,15 +62,12 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
 
     public async Task RunAsync(CancellationToken cancellation)
     {
-        Table.RegisterInitializer(Initializer);
-        Routes.RegisterInitializer(Initializer);
-        ipcache.Table.RegisterInitializer(Initializer);
-        using ChangeStream<ResourceName, CiliumNode> stream = cluster.CiliumNodes.Watch();
+        using ChangeStream<ResourceName, CiliumNode> stream = _cluster.CiliumNodes.Watch();
         await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(cancellation))
         {
             foreach (Change<ResourceName, CiliumNode> change in batch.Changes)
             {
-                if (change.Key.Name != options.NodeName)
+                if (change.Key.Name != _options.NodeName)
                     Apply(change);
             }
 
@@ -63,7 +75,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
             {
                 Table.MarkInitialized(Initializer);
                 Routes.MarkInitialized(Initializer);
-                ipcache.Table.MarkInitialized(Initializer);
+                _ipcache.Table.MarkInitialized(Initializer);
             }
         }
     }
@@ -76,7 +88,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
         ImmutableArray<IpcacheRecord> before = _statements.GetValueOrDefault(name, []);
         foreach (IpcacheSource source in new[] { IpcacheSource.Node, IpcacheSource.PodRange })
         {
-            ipcache.Replace(
+            _ipcache.Replace(
                 before.Where(s => s.Source == source).Select(s => s.Prefix),
                 [.. after.Where(s => s.Source == source)],
                 source,
@@ -117,7 +129,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
         foreach (CiliumNodeAddress entry in resource.Spec.Addresses ?? [])
         {
             if (!IpAddress.TryParse(entry.Ip, out IpAddress address))
-                log.LogWarning("CiliumNode {Node}: spec.addresses has '{Text}', which is not an address", resource.Metadata.Name, entry.Ip);
+                _log.LogWarning("CiliumNode {Node}: spec.addresses has '{Text}', which is not an address", resource.Metadata.Name, entry.Ip);
             else if (entry.Type == "InternalIP")
                 internals.Add(address);
             else if (entry.Type == "CiliumInternalIP")
@@ -130,7 +142,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
             if (IpPrefix.TryParse(text, out IpPrefix range))
                 ranges.Add(range);
             else
-                log.LogWarning("CiliumNode {Node}: spec.ipam.podCIDRs has '{Text}', which is not a prefix", resource.Metadata.Name, text);
+                _log.LogWarning("CiliumNode {Node}: spec.ipam.podCIDRs has '{Text}', which is not a prefix", resource.Metadata.Name, text);
         }
 
         return new RemoteNode(
@@ -138,7 +150,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
             internals.Where(a => a.IsV4).Select(a => (IpAddress?)a).FirstOrDefault(),
             internals.Where(a => a.IsV6).Select(a => (IpAddress?)a).FirstOrDefault(),
             [.. routers],
-            [.. ranges.Where(r => r.IsV6 ? options.EnableIPv6 : options.EnableIPv4)]);
+            [.. ranges.Where(r => r.IsV6 ? _options.EnableIPv6 : _options.EnableIPv4)]);
     }
 
     private IEnumerable<IpcacheRecord> Statements(RemoteNode node)
@@ -158,7 +170,7 @@ internal sealed class RemoteNodes(ClusterState cluster, AgentOptions options, Ip
         // A pod whose CiliumEndpoint has not arrived yet is reached, but not trusted.
         foreach (IpPrefix range in node.PodRanges)
         {
-            SecurityIdentity identity = WorldIdentity.Of(range.IsV6, options);
+            SecurityIdentity identity = WorldIdentity.Of(range.IsV6, _options);
             yield return new IpcacheRecord(range, identity, node.AddressFor(range.IsV6), IpcacheSource.PodRange, node.Name);
         }
     }

@@ -37,6 +37,7 @@ internal sealed class PolicyController
         _engine = engine;
         _ipcache = ipcache;
         Table.RegisterInitializer(Initializer);
+        ipcache.Table.RegisterInitializer(Initializer);
     }
 
     /// <summary>What each endpoint's map has to hold.</summary>
@@ -56,7 +57,8 @@ internal sealed class PolicyController
     public CookieIndex Cookies { get; } = new();
 
     /// <summary>Completes when the endpoint's map is as the table's revision says. Set by whoever runs the reconciler.</summary>
-    public Func<ushort, long, CancellationToken, Task> WhenInKernelAsync { get; set; } = static (_, _, _) => Task.CompletedTask;
+    public Func<ushort, long, CancellationToken, Task<ReconcileStatus<ushort>?>> WhenInKernelAsync { get; set; } =
+        static (_, _, _) => Task.FromResult<ReconcileStatus<ushort>?>(null);
 
     /// <summary>True once rules and identities are complete.</summary>
     public bool IsReleased => _released.Task.IsCompleted;
@@ -83,6 +85,7 @@ internal sealed class PolicyController
 
         await published;
         Table.MarkInitialized(Initializer);
+        _ipcache.Table.MarkInitialized(Initializer);
     }
 
     public T Read<T>(Func<PolicyEngine, T> read)
@@ -92,10 +95,13 @@ internal sealed class PolicyController
     }
 
     /// <summary>Makes the endpoint subject to policy; completes when the kernel holds its policy.</summary>
+    /// <exception cref="InvalidOperationException">The kernel refused it.</exception>
     public async Task UpsertEndpointAsync(ushort id, SecurityIdentity identity, LabelSet labels, NamedPorts ports, CancellationToken cancellation)
     {
         await ChangeAsync(engine => engine.UpsertEndpoint(id, identity, labels, ports));
-        await WhenInKernelAsync(id, Table.Snapshot().RevisionOf(id), cancellation);
+        ReconcileStatus<ushort>? status = await WhenInKernelAsync(id, Table.Snapshot().RevisionOf(id), cancellation);
+        if (status is { Phase: ReconcilePhase.Error })
+            throw new InvalidOperationException($"the policy of endpoint {id} cannot be written: {status.Message}");
     }
 
     public void RemoveEndpoint(ushort id)

@@ -11,12 +11,24 @@ using Microsoft.Extensions.Logging;
 namespace Axoneme.Agent.Services;
 
 /// <summary>Services and endpoint slices into frontends, and those into what the load-balancing maps hold.</summary>
-internal sealed class ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log)
+internal sealed class ServiceController
 {
     private const string Initializer = "services";
 
+    private readonly ClusterState _cluster;
+    private readonly ServiceCatalog _catalog;
+    private readonly ILogger<ServiceController> _log;
+
     // The catalog has one owner at a time; services and slices arrive on two tasks.
     private readonly Lock _gate = new();
+
+    public ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log)
+    {
+        _cluster = cluster;
+        _catalog = catalog;
+        _log = log;
+        Maps.RegisterInitializer(Initializer);
+    }
 
     public Table<L4Address, Frontend> Frontends { get; } = new(
         "frontends",
@@ -40,12 +52,11 @@ internal sealed class ServiceController(ClusterState cluster, ServiceCatalog cat
 
     public async Task RunAsync(CancellationToken cancellation)
     {
-        Maps.RegisterInitializer(Initializer);
         var services = new TaskCompletionSource();
         var slices = new TaskCompletionSource();
         await Task.WhenAll(
-            cluster.Services.FollowAsync(Take, log, cancellation, services),
-            cluster.EndpointSlices.FollowAsync(Take, log, cancellation, slices),
+            _cluster.Services.FollowAsync(Take, _log, cancellation, services),
+            _cluster.EndpointSlices.FollowAsync(Take, _log, cancellation, slices),
             CompleteAsync(services.Task, slices.Task, cancellation));
     }
 
@@ -59,13 +70,13 @@ internal sealed class ServiceController(ClusterState cluster, ServiceCatalog cat
     private void Take(Change<ResourceName, Service> change)
     {
         lock (_gate)
-            Publish(change.IsDelete ? catalog.DeleteService(change.Key) : catalog.Upsert(change.Value!));
+            Publish(change.IsDelete ? _catalog.DeleteService(change.Key) : _catalog.Upsert(change.Value!));
     }
 
     private void Take(Change<ResourceName, EndpointSlice> change)
     {
         lock (_gate)
-            Publish(change.IsDelete ? catalog.DeleteSlice(change.Key) : catalog.Upsert(change.Value!));
+            Publish(change.IsDelete ? _catalog.DeleteSlice(change.Key) : _catalog.Upsert(change.Value!));
     }
 
     private void Publish(CatalogChange change)
@@ -94,7 +105,7 @@ internal sealed class ServiceController(ClusterState cluster, ServiceCatalog cat
 
     private void Report(ResourceName service)
     {
-        IReadOnlyList<string> problems = catalog.ProblemsOf(service);
+        IReadOnlyList<string> problems = _catalog.ProblemsOf(service);
         if (problems.Count == 0)
         {
             Problems.Remove(service);
@@ -105,7 +116,7 @@ internal sealed class ServiceController(ClusterState cluster, ServiceCatalog cat
         if (Problems.Snapshot().Find(service)?.Text == text)
             return;
         Problems.Upsert(new ServiceProblems(service, text));
-        log.LogWarning("Service {Service}: {Problems}", service, text);
+        _log.LogWarning("Service {Service}: {Problems}", service, text);
     }
 
     private static ServiceMapEntry Translate(Frontend frontend) => new(new ServiceMapKey(frontend.Address))

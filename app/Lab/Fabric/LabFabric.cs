@@ -116,7 +116,7 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
         foreach ((IpAddress address, int length, IpAddress router) in new[] { v4, v6 })
         {
             AddAddress(netlink, eth0, address, length);
-            netlink.ReplaceRoute(new Route(IpPrefix.Parse(address.IsV6 ? "::/0" : "0.0.0.0/0")) { Device = eth0, Gateway = router });
+            netlink.ReplaceRoute(new Route(IpPrefix.Parse(address.IsV6 ? "::/0" : "0.0.0.0/0")) { Device = eth0, Gateway = router, Protocol = RouteProtocol.Static });
         }
     }
 

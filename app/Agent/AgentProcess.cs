@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Cni;
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Endpoints;
+using Axoneme.Agent.Flows;
+using Axoneme.Agent.Ipcache;
+using Axoneme.Agent.Nodes;
+using Axoneme.Datapath;
+using Axoneme.Hubble;
+using Axoneme.Ipam;
+using Axoneme.Kubernetes;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+using Axoneme.Policy;
+using Axoneme.Tables;
+using Microsoft.Extensions.Logging;
+using EventSource = Axoneme.Datapath.EventSource;
+
+namespace Axoneme.Agent;
+
+/// <summary>
+/// The order in which the agent starts. A restart, an upgrade and a start after <c>kill -9</c> are the same: what the kernel and
+/// the disk hold is taken over first, the API is asked then, and nothing is removed before the desired state is complete.
+/// </summary>
+internal sealed class AgentProcess(AgentOptions options, ILoggerFactory loggers)
+{
+    private static readonly TimeSpan StartRetryDelay = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan DeviceCheckInterval = TimeSpan.FromSeconds(30);
+
+    private readonly ILogger<AgentProcess> _log = loggers.CreateLogger<AgentProcess>();
+    private readonly Modules _modules = new(TimeProvider.System, loggers.CreateLogger<Modules>());
+    private volatile string? _notReady = "the agent is starting";
+
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        Directory.CreateDirectory(options.StateDirectory);
+        using var control = new ControlPlane(options, Connect(), loggers);
+        var discovery = new LocalNodeDiscovery(control.Cluster, options, loggers.CreateLogger<LocalNodeDiscovery>());
+        _modules.Start("api-watches", control.Cluster.RunAsync, cancellation);
+        LocalNode node = await discovery.DiscoverAsync(cancellation);
+        using NodeDatapath datapath = await StartDatapathAsync(node, cancellation);
+        using var events = new EventSource(datapath.Maps);
+
+        var remotePods = new RemotePods(control.Cluster, node, control.Ipcache, control.Policies, loggers.CreateLogger<RemotePods>());
+        _modules.Start("remote-pods", remotePods.RunAsync, cancellation);
+        EndpointParts endpoints = await RestoreEndpointsAsync(control, node, datapath);
+        using EndpointLifecycle lifecycle = endpoints.Lifecycle;
+        control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("0.0.0.0/0"), WorldIdentity.Of(isV6: false, options), null, IpcacheSource.World, ""));
+        control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("::/0"), WorldIdentity.Of(isV6: true, options), null, IpcacheSource.World, ""));
+        RestorePrefixIdentities(control, datapath);
+
+        control.Start(_modules, cancellation);
+        var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
+        var services = new ServiceTarget(datapath.Maps);
+        StartReconcilers(reconciliation, control, endpoints, node, datapath, services, cancellation);
+        StartHubble(control, endpoints, node, events, cancellation);
+        StartNodeLoops(control, endpoints, node, datapath, cancellation);
+
+        await ReleasePoliciesAsync(control, cancellation);
+        _notReady = null;
+        if (options.CniConfigFile is { } file)
+            CniConfigFile.Write(file, options.Debug);
+        _log.LogInformation("Ready: node {Node}, pods {Ranges}", node.Name, string.Join(' ', node.PodRanges));
+        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _modules.WhenStoppedAsync();
+    }
+
+    private KubernetesClient Connect()
+    {
+        KubernetesConfig config = KubernetesConfig.Load(options.KubeConfigPath);
+        if (!options.ApiServerUrls.IsEmpty)
+            config = config with { Servers = [.. options.ApiServerUrls.Select(url => new Uri(url))] };
+        return new KubernetesClient(config, new KubernetesClientOptions { UserAgent = "cilium-agent", Qps = 50, Burst = 100 });
+    }
+
+    private async Task<NodeDatapath> StartDatapathAsync(LocalNode node, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            try
+            {
+                DatapathOptions settings = DatapathSettings.For(options with { Devices = Uplinks.Find(options, node) }, node);
+                NodeDatapath datapath = NodeDatapath.Start(settings);
+                _log.LogInformation("Datapath: {Report}", datapath.Report);
+                foreach (string repair in datapath.Report.Repaired)
+                    _log.LogInformation("Repaired: {What}", repair);
+                return datapath;
+            }
+            catch (Exception e) when (e is IOException or InvalidOperationException)
+            {
+                _notReady = $"the datapath cannot be brought up: {e.Message}";
+                _log.LogError(e, "The datapath cannot be brought up");
+            }
+
+            await Task.Delay(StartRetryDelay, cancellation);
+        }
+    }
+
+    private async Task<EndpointParts> RestoreEndpointsAsync(ControlPlane control, LocalNode node, NodeDatapath datapath)
+    {
+        var tables = new EndpointTables(control.Ipcache);
+        control.Catalog.Add(tables.Endpoints);
+        control.Catalog.Add(tables.Addresses);
+        var ipam = new NodeIpam(node.PodRanges, options.EnableIPv4, options.EnableIPv6);
+        foreach (IpAddress router in node.Routers)
+            ipam.Reserve(router, "router");
+
+        var pods = new PodDirectory(control.Cluster, options, LabelFilter.Parse(string.Join(' ', options.IdentityLabels)));
+        var files = new EndpointStateFile(options.StateDirectory, loggers.CreateLogger<EndpointStateFile>());
+        var attachment = new NodeAttachment(node, datapath.DeviceMtu, () => _notReady);
+        var lifecycle = new EndpointLifecycle(
+            new EndpointServices(datapath.Endpoints, tables, files, ipam, pods, control.Identities, control.Policies),
+            attachment,
+            loggers.CreateLogger<EndpointLifecycle>());
+        tables.PublishHost(node);
+        var report = new DatapathReport();
+        await lifecycle.RestoreAsync(report);
+        _log.LogInformation("Endpoints: {Report}", report);
+        return new EndpointParts(tables, ipam, lifecycle, attachment);
+    }
+
+    /// <summary>The numbers of address blocks are this node's own; connections know them.</summary>
+    private static void RestorePrefixIdentities(ControlPlane control, NodeDatapath datapath)
+    {
+        foreach ((IpPrefix prefix, IpcacheEntry entry) in new IpcacheTarget(datapath.Maps).Read())
+        {
+            if (entry.Identity.IsLocalCidr)
+                _ = control.Policies.ChangeAsync(engine => engine.RestorePrefix(prefix, entry.Identity));
+        }
+    }
+
+    private static void StartReconcilers(
+        Reconciliation reconciliation,
+        ControlPlane control,
+        EndpointParts endpoints,
+        LocalNode node,
+        NodeDatapath datapath,
+        ServiceTarget services,
+        CancellationToken cancellation)
+    {
+        Reconciler<ushort, Datapath.EndpointPolicy> policies = reconciliation.Start(control.Policies.Table, new PolicyTarget(datapath.Maps), cancellation);
+        control.Policies.WhenInKernelAsync = policies.WaitAsync;
+        Reconciler<IpAddress, EndpointMapEntry> addresses =
+            reconciliation.Start(endpoints.Tables.Addresses, new EndpointMapTarget(datapath.Maps), cancellation);
+        endpoints.Attachment.WhenAddressInKernelAsync = (address, cancel) =>
+            addresses.WaitAsync(address, endpoints.Tables.Addresses.Snapshot().RevisionOf(address), cancel);
+        reconciliation.Start(control.Ipcache.Table, new IpcacheTarget(datapath.Maps), cancellation);
+        reconciliation.Start(control.Services.Maps, services, cancellation);
+        reconciliation.Start(control.RemoteNodes.Routes, new NodeRouteTarget(datapath), cancellation);
+        reconciliation.Start(
+            endpoints.Tables.Endpoints, new CiliumEndpointTarget(control.Client, control.Cluster, endpoints.Tables, node), cancellation);
+    }
+
+    private void StartHubble(
+        ControlPlane control, EndpointParts endpoints, LocalNode node, EventSource events, CancellationToken cancellation)
+    {
+        var enrichment = new FlowEnrichment(
+            options,
+            control.Cluster,
+            endpoints.Tables,
+            control.Ipcache,
+            control.Identities,
+            control.Policies,
+            control.Services,
+            loggers.CreateLogger<FlowEnrichment>());
+        var observer = new HubbleObserver(
+            new HubbleOptions
+            {
+                ClusterName = options.ClusterName,
+                NodeName = options.NodeName,
+                Version = AgentVersion.Text,
+                Capacity = options.HubbleEventBufferCapacity,
+            },
+            enrichment,
+            TimeProvider.System);
+        if (!options.EnableHubble)
+            return;
+        var hubble = new HubbleServer(options, node, observer, control.RemoteNodes, events, loggers);
+        _modules.Start("flow-names", enrichment.RunAsync, cancellation);
+        _modules.Start("flow-events", hubble.ConsumeAsync, cancellation);
+        _modules.Start("hubble-peers", hubble.FollowPeersAsync, cancellation);
+        _modules.Start("hubble-server", hubble.ServeAsync, cancellation);
+    }
+
+    private void StartNodeLoops(
+        ControlPlane control, EndpointParts endpoints, LocalNode node, NodeDatapath datapath, CancellationToken cancellation)
+    {
+        var publisher = new CiliumNodePublisher(control.Client, control.Cluster, node, loggers.CreateLogger<CiliumNodePublisher>());
+        var relabelling = new PodRelabelling(control.Cluster, endpoints.Lifecycle, loggers.CreateLogger<PodRelabelling>());
+        var cni = new CniServer(Path.Combine(options.StateDirectory, "cni.sock"), endpoints.Lifecycle, loggers.CreateLogger<CniServer>());
+        _modules.Start("node-object", publisher.RunAsync, cancellation);
+        _modules.Start("pod-labels", relabelling.RunAsync, cancellation);
+        _modules.Start("cni-server", cni.RunAsync, cancellation);
+        _modules.Start("conntrack-collector", new ConntrackCollector(datapath.Maps, TimeProvider.System).RunAsync, cancellation);
+        _modules.Start("device-check", cancel => CheckDevicesAsync(datapath, cancel), cancellation);
+    }
+
+    private async Task CheckDevicesAsync(NodeDatapath datapath, CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(DeviceCheckInterval);
+        while (await timer.WaitForNextTickAsync(cancellation))
+        {
+            foreach (string repair in datapath.Repair().Repaired)
+                _log.LogWarning("Repaired: {What}", repair);
+        }
+    }
+
+    private async Task ReleasePoliciesAsync(ControlPlane control, CancellationToken cancellation)
+    {
+        _notReady = "waiting for policies and identities from the API";
+        await control.PolicyObjects.WhenCompleteAsync(cancellation);
+        await control.IdentityFollower.WhenCompleteAsync(cancellation);
+        await control.Policies.ReleaseAsync();
+        await control.Policies.ChangeAsync(engine => engine.ReleaseRestoredPrefixes());
+    }
+
+    private sealed record EndpointParts(EndpointTables Tables, NodeIpam Ipam, EndpointLifecycle Lifecycle, NodeAttachment Attachment);
+}
