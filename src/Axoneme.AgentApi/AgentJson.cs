@@ -18,6 +18,8 @@ namespace Axoneme.AgentApi;
 [JsonSerializable(typeof(EndpointModel))]
 [JsonSerializable(typeof(IReadOnlyList<EndpointModel>))]
 [JsonSerializable(typeof(EndpointHealth))]
+[JsonSerializable(typeof(LabelConfiguration))]
+[JsonSerializable(typeof(IReadOnlyList<NodeIdModel>))]
 [JsonSerializable(typeof(IdentityModel))]
 [JsonSerializable(typeof(IReadOnlyList<IdentityModel>))]
 [JsonSerializable(typeof(IReadOnlyList<IdentityInUse>))]

@@ -73,6 +73,9 @@ public sealed record NodeElement
     public NodeAddressing? HealthEndpointAddress { get; init; }
 }
 
+/// <summary>GET /node/ids: which addresses one number stands for in marks of packets.</summary>
+public sealed record NodeIdModel(long Id, IReadOnlyList<string> Ips);
+
 /// <summary>GET /map.</summary>
 public sealed record BpfMapList(IReadOnlyList<BpfMapModel> Maps);
 

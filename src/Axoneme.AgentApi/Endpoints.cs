@@ -53,6 +53,9 @@ public sealed record EndpointLabels
     public IReadOnlyList<string>? Disabled { get; init; }
 }
 
+/// <summary>GET /endpoint/{id}/labels.</summary>
+public sealed record LabelConfiguration(EndpointLabels Status);
+
 public sealed record EndpointLogEntry(DateTimeOffset Timestamp, string State, string Code, string Message);
 
 public sealed record EndpointNetworking

@@ -25,6 +25,13 @@ public sealed record PolicyUpdate(
     ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> PrefixUpserts,
     ImmutableArray<IpPrefix> PrefixDeletes);
 
+/// <summary>One selector as it stands: the rules whose subject or peer it is, and what it selects.</summary>
+public sealed record SelectorUse(
+    IdentitySelector Selector,
+    ImmutableArray<RuleOrigin> SubjectOf,
+    ImmutableArray<RuleOrigin> PeerOf,
+    ImmutableArray<SecurityIdentity> Identities);
+
 /// <summary>
 /// Turns rules, identities and endpoints into policy maps. Changes are recorded cheaply and take effect with <see cref="Commit"/>, which
 /// recomputes only what they touched. Not thread-safe: one owner calls it; what it returns is immutable.
@@ -65,6 +72,13 @@ public sealed class PolicyEngine
 
     /// <summary>Selectors in use, with the number of identities that each selects (for inspection).</summary>
     public int SelectorCount => _selectors.SelectorCount;
+
+    /// <summary>A copy of every selector in use (for inspection).</summary>
+    public IReadOnlyList<SelectorUse> DescribeSelectors() =>
+    [
+        .. _selectors.Selections.Select(s => new SelectorUse(
+            s.Selector, [.. s.SubjectOf.Select(r => r.Rule.Origin)], [.. s.PeerOf.Select(r => r.Rule.Origin)], [.. s.Identities])),
+    ];
 
     public PolicyIdentity? FindIdentity(SecurityIdentity id) => _selectors.Find(id);
 

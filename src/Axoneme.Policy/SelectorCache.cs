@@ -39,6 +39,8 @@ internal sealed class SelectorCache(Action<Selection, PolicyIdentity, bool> chan
 
     public int SelectorCount => _selections.Count;
 
+    public IReadOnlyCollection<Selection> Selections => _selections.Values;
+
     public PolicyIdentity? Find(SecurityIdentity id) => _identities.GetValueOrDefault(id);
 
     /// <summary>Adds or replaces. Same labels with other ports keep all selections.</summary>

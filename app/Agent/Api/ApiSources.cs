@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Endpoints;
+using Axoneme.Agent.Nodes;
+using Axoneme.Datapath;
+using Axoneme.Hubble;
+using Axoneme.Ipam;
+
+namespace Axoneme.Agent.Api;
+
+/// <summary>Where the API's answers come from. The API is served from the start, so that people see what the agent waits for.</summary>
+internal sealed class ApiSources(AgentOptions options, IReadOnlyList<string> configWarnings, ControlPlane control, Modules modules)
+{
+    private volatile RunningNode? _running;
+
+    public AgentOptions Options { get; } = options;
+
+    /// <summary>Settings that are unknown or without effect, in words.</summary>
+    public IReadOnlyList<string> ConfigWarnings { get; } = configWarnings;
+
+    public ControlPlane Control { get; } = control;
+
+    public Modules Modules { get; } = modules;
+
+    /// <summary>What the agent waits for before pods can be attached, or null when it is ready.</summary>
+    public required Func<string?> NotReadyReason { get; init; }
+
+    /// <summary>Set once, when the node's own part is up.</summary>
+    public RunningNode? Running
+    {
+        get => _running;
+        set => _running = value;
+    }
+}
+
+/// <summary>What exists only after the node is known and its datapath is up.</summary>
+internal sealed record RunningNode
+{
+    public required LocalNode Local { get; init; }
+
+    public required EndpointTables Endpoints { get; init; }
+
+    public required NodeIpam Ipam { get; init; }
+
+    /// <summary>Null where the kernel is not programmed, as in tests.</summary>
+    public NodeDatapath? Datapath { get; init; }
+
+    public ServiceTarget? Services { get; init; }
+
+    public HubbleObserver? Observer { get; init; }
+
+    public EventSource? Events { get; init; }
+
+    /// <summary>Named like the tables that they keep.</summary>
+    public Func<IEnumerable<ReconcilerView>> Reconcilers { get; init; } = static () => [];
+}
+
+/// <summary>One reconciler as people see it.</summary>
+/// <param name="Name">Of the table that it follows.</param>
+/// <param name="Repaired">Objects put right since the start that somebody else had changed.</param>
+/// <param name="Failing">Objects that could not be written, with the reason.</param>
+internal sealed record ReconcilerView(string Name, Func<long> Repaired, Func<IReadOnlyList<(string Key, string Message)>> Failing);

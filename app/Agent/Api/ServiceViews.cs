@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.AgentApi;
+using Axoneme.Datapath;
+using Axoneme.LoadBalancing;
+using Axoneme.Network;
+using Axoneme.Tables;
+
+namespace Axoneme.Agent.Api;
+
+/// <summary>The service addresses that this node translates.</summary>
+internal sealed class ServiceViews(ApiSources sources)
+{
+    public IReadOnlyList<ServiceModel> All()
+    {
+        // An address that the maps are not to have is not served, whatever the Service object asks for.
+        TableSnapshot<ServiceMapKey, ServiceMapEntry> served = sources.Control.Services.Maps.Snapshot();
+        return
+        [
+            .. sources.Control.Services.Frontends.Snapshot().Values
+                .Where(frontend => served.Contains(new ServiceMapKey(frontend.Address)))
+                .OrderBy(frontend => frontend.Address)
+                .Select(Model),
+        ];
+    }
+
+    private ServiceModel Model(Frontend frontend)
+    {
+        ushort? id = sources.Running?.Services?.FindId(new ServiceMapKey(frontend.Address));
+        var spec = new ServiceSpec
+        {
+            Id = id ?? 0,
+            FrontendAddress = new FrontendAddress(
+                frontend.Address.Address.ToString(), frontend.Address.Port, ProtocolName(frontend.Address.Protocol), "external"),
+            BackendAddresses = [.. frontend.Backends.Select(Backend)],
+            Flags = new ServiceFlags
+            {
+                Type = frontend.Type.ToString(),
+                Name = frontend.Service.Name,
+                Namespace = frontend.Service.Namespace,
+                Cluster = sources.Options.ClusterName,
+                TrafficPolicy = frontend.ExternalTrafficPolicy.ToString(),
+                ExtTrafficPolicy = frontend.ExternalTrafficPolicy.ToString(),
+                IntTrafficPolicy = frontend.InternalTrafficPolicy.ToString(),
+            },
+        };
+        // The number is given out when the kernel learns of the service.
+        return new ServiceModel(spec, id is null ? null : new ServiceStatus(spec));
+    }
+
+    private static BackendAddress Backend(Backend backend) => new()
+    {
+        Ip = backend.Address.Address.ToString(),
+        Port = backend.Address.Port,
+        Protocol = ProtocolName(backend.Address.Protocol),
+        NodeName = backend.NodeName.Length == 0 ? null : backend.NodeName,
+        Zone = backend.Zone.Length == 0 ? null : backend.Zone,
+        State = backend.State.ToString().ToLowerInvariant(),
+        Weight = backend.Weight,
+    };
+
+    private static string ProtocolName(L4Protocol protocol) => protocol.ToString().ToUpperInvariant();
+}
