@@ -141,7 +141,7 @@ public sealed class AgentClient : IDisposable
         }
         catch (HttpRequestException e)
         {
-            throw new AgentException($"cannot reach the agent at {_address}: {(e.InnerException ?? e).Message}. Is the agent running?", null, e);
+            throw new AgentException(Explain(e), null, e);
         }
         catch (OperationCanceledException e) when (!cancellation.IsCancellationRequested)
         {
@@ -158,6 +158,17 @@ public sealed class AgentClient : IDisposable
                 $"{request.Method} {request.RequestUri?.OriginalString}: {(int)response.StatusCode} {reason}", response.StatusCode);
         }
     }
+
+    // What the system says of a socket is no help to somebody who wants to know about the agent.
+    private string Explain(HttpRequestException failure) => (failure.InnerException as SocketException)?.SocketErrorCode switch
+    {
+        SocketError.ConnectionRefused or SocketError.AddressNotAvailable
+            => $"the agent does not listen on {Place}; is cilium-agent running on this node?",
+        SocketError.AccessDenied => $"the agent's socket {Place} may not be opened by this user; it needs root",
+        _ => $"cannot reach the agent at {Place}: {(failure.InnerException ?? failure).Message}",
+    };
+
+    private string Place => _address.StartsWith("unix://", StringComparison.Ordinal) ? _address["unix://".Length..] : _address;
 
     // The agent answers errors with a JSON text or {"message": ...}; anything else is shown as it is, within reason.
     private static string? ErrorText(string body)

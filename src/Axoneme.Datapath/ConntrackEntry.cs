@@ -18,6 +18,19 @@ public sealed record ConntrackEntry(
     /// <summary>Chosen backend, in service scope.</summary>
     public uint Backend { get; init; }
 
+    /// <summary>The second of CLOCK_MONOTONIC after which it may be removed.</summary>
+    public uint Expires { get; init; }
+
+    /// <summary>TCP flags that trace events have shown, by direction.</summary>
+    public byte ForwardTcpFlags { get; init; }
+
+    public byte ReplyTcpFlags { get; init; }
+
+    /// <summary>The second of CLOCK_MONOTONIC of the last trace event, by direction; 0 none yet.</summary>
+    public uint ForwardReport { get; init; }
+
+    public uint ReplyReport { get; init; }
+
     public ulong ForwardPackets { get; init; }
 
     public ulong ForwardBytes { get; init; }
@@ -47,6 +60,11 @@ public sealed record ConntrackEntry(
             SourceIdentity = new SecurityIdentity(entry.SourceIdentity),
             ReverseNat = entry.RevNat,
             Backend = entry.Backend,
+            Expires = entry.LifetimeS,
+            ForwardTcpFlags = entry.ForwardTcpFlags,
+            ReplyTcpFlags = entry.ReplyTcpFlags,
+            ForwardReport = entry.ForwardReportS,
+            ReplyReport = entry.ReplyReportS,
             ForwardPackets = entry.ForwardPackets,
             ForwardBytes = entry.ForwardBytes,
             ReplyPackets = entry.ReplyPackets,

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
+using Axoneme.Linux;
 using Axoneme.Network;
 
 namespace Axoneme.Datapath;
@@ -7,6 +9,22 @@ namespace Axoneme.Datapath;
 /// <summary>A counter of cilium_metrics, summed over processors.</summary>
 /// <param name="Reason">0 forwarded, or a reason why packets were dropped or treated specially.</param>
 public sealed record MetricEntry(DropReason Reason, MetricDirection Direction, ulong Packets, ulong Bytes);
+
+/// <summary>One slot of a service as the maps have it; slot 0 describes the service.</summary>
+/// <param name="ReverseNat">Of the service: slot 0 has it for all.</param>
+/// <param name="BackendId">0 in slot 0.</param>
+/// <param name="Backend">Null in slot 0, and where the backend's map does not have the id.</param>
+public sealed record ServiceSlotEntry(
+    ServiceMapKey Key, ushort Slot, ushort ReverseNat, uint BackendId = 0, BackendMapEntry? Backend = null)
+{
+    public LbFlags Flags { get; init; }
+
+    public LbFlags2 Flags2 { get; init; }
+}
+
+/// <summary>A map that is pinned.</summary>
+/// <param name="Entries">Present ones; of an array that is its size.</param>
+public sealed record PinnedMapEntry(string Name, string Path, long Entries, uint MaxEntries);
 
 /// <summary>Reads the pinned maps as typed values, without an agent.</summary>
 public sealed class DatapathDump : IDisposable
@@ -28,11 +46,57 @@ public sealed class DatapathDump : IDisposable
             yield return ConntrackEntry.Decode(key, entry, now);
     }
 
+    /// <summary>Forgets all connections, which those that go on are then taken for new; returns how many by map.</summary>
+    public IEnumerable<(string Map, int Deleted)> FlushConntrack()
+    {
+        yield return (Maps.CiliumCt4Global.Spec.Name, Flush(_maps.Ct4));
+        yield return (Maps.CiliumCt6Global.Spec.Name, Flush(_maps.Ct6));
+    }
+
     public IEnumerable<IpcacheEntry> Ipcache() => new IpcacheTarget(_maps).Read().Select(e => e.Value);
 
     public IEnumerable<EndpointMapEntry> Endpoints() => new EndpointMapTarget(_maps).Read().Select(e => e.Value);
 
     public IEnumerable<ServiceMapEntry> Services() => new ServiceTarget(_maps).Read().Values;
+
+    /// <summary>The services slot by slot, whether or not the parts fit together.</summary>
+    public IEnumerable<ServiceSlotEntry> ServiceSlots()
+    {
+        var slots = new ServiceSlots(_maps);
+        Dictionary<(uint Id, bool IsV6), BackendMapEntry> backends = slots.ReadBackends();
+        var all = slots.ReadSlots().ToList();
+        var numbers = all.Where(s => s.Slot == 0).ToDictionary(s => s.Key, s => s.Value.RevNat);
+        foreach ((ServiceMapKey key, ushort slot, LbService value) in all)
+        {
+            // Slot 0 has the affinity timeout where the others have the backend.
+            uint backend = slot == 0 ? 0 : value.Backend;
+            yield return new ServiceSlotEntry(
+                key, slot, numbers.GetValueOrDefault(key), backend, backends.GetValueOrDefault((backend, key.Frontend.Address.IsV6)))
+            {
+                Flags = (LbFlags)value.Flags,
+                Flags2 = (LbFlags2)value.Flags2,
+            };
+        }
+    }
+
+    /// <summary>Backends by their id, which is unique within a family.</summary>
+    public IEnumerable<(uint Id, BackendMapEntry Backend)> Backends()
+        => new ServiceSlots(_maps).ReadBackends().Select(b => (b.Key.Id, b.Value));
+
+    /// <summary>Endpoints that have a policy.</summary>
+    public IEnumerable<ushort> PolicyEndpoints() => new PolicyTarget(_maps).PinnedEndpoints();
+
+    /// <summary>Every map that is pinned next to ours, ours or not.</summary>
+    public IEnumerable<PinnedMapEntry> PinnedMaps()
+    {
+        foreach (string path in Directory.EnumerateFiles(_maps.Paths.Maps))
+        {
+            if (OpenMap(path) is not { } map)
+                continue;
+            using (map)
+                yield return new PinnedMapEntry(map.Name, path, CountEntries(map), map.Spec.MaxEntries);
+        }
+    }
 
     /// <summary>The policy of an endpoint; null when it has none.</summary>
     public EndpointPolicy? Policy(ushort endpointId) => new PolicyTarget(_maps).Read(endpointId);
@@ -56,5 +120,38 @@ public sealed class DatapathDump : IDisposable
             if (packets != 0)
                 yield return new MetricEntry((DropReason)(index & ((1u << Shift) - 1)), (MetricDirection)(index >> Shift), packets, bytes);
         }
+    }
+
+    private static int Flush<TKey, TValue>(BpfMap<TKey, TValue> map)
+        where TKey : unmanaged
+        where TValue : unmanaged
+    {
+        TKey[] keys = [.. map.Entries().Select(e => e.Key)];
+        map.DeleteBatch(keys);
+        return keys.Length;
+    }
+
+    // Other pins (programs, links) may lie in the folder, and a map may go while we look.
+    private static BpfMap? OpenMap(string path)
+    {
+        try
+        {
+            return BpfMap.TryOpenPinned(path);
+        }
+        catch (SystemCallException e) when (e.Errno is Errno.EINVAL or Errno.ENOENT)
+        {
+            return null;
+        }
+    }
+
+    private static long CountEntries(BpfMap map)
+    {
+        if (map.Spec.Type is not (BpfMapType.Hash or BpfMapType.PerCpuHash or BpfMapType.LruHash or BpfMapType.LruPerCpuHash or BpfMapType.LpmTrie))
+            return map.Spec.MaxEntries;
+        using var walk = new BpfMapWalk(map);
+        long count = 0;
+        while (walk.MoveNext())
+            count += walk.Count;
+        return count;
     }
 }

@@ -92,7 +92,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         File.Delete(maps.Paths.PolicyMap(endpointId));
     }
 
-    private IEnumerable<ushort> PinnedEndpoints()
+    /// <summary>Endpoints that have a policy map.</summary>
+    public IEnumerable<ushort> PinnedEndpoints()
     {
         const string Prefix = "cilium_policy_v2_";
         foreach (string path in Directory.EnumerateFiles(maps.Paths.Maps, Prefix + "*"))

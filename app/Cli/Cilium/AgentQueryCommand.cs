@@ -249,10 +249,3 @@ internal sealed class AgentQueryCommand(TextWriter output)
         return 0;
     }
 }
-
-internal sealed record VersionReport(VersionOf Client, VersionOf Daemon);
-
-internal sealed record VersionOf(string Version);
-
-[System.Text.Json.Serialization.JsonSerializable(typeof(VersionReport))]
-internal sealed partial class CliJson : System.Text.Json.Serialization.JsonSerializerContext;

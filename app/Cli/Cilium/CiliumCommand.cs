@@ -20,6 +20,7 @@ internal static class CiliumCommand
           map list|get
           policy get|selectors
           config [get KEY | KEY=VALUE...]
+          bpf lb|ct|policy|ipcache|endpoint|metrics list   the maps themselves, also without an agent
           tables [NAME]        tables of the agent
           version              versions of this program and of the agent
 
@@ -68,6 +69,7 @@ internal static class CiliumCommand
             "service" or "svc" => new ServiceCommand(output).RunAsync(rest, cancellation),
             "ip" or "node" or "map" or "policy" or "config" or "tables" or "statedb" or "version"
                 => new AgentQueryCommand(output).RunAsync(arguments[verb], rest, cancellation),
+            "bpf" => new BpfCommand(output).RunAsync(rest, cancellation),
             "help" => PrintUsageAsync(output, []),
             string unknown => throw new UserErrorException($"unknown command \"{unknown}\" for \"cilium\"\n{Usage}"),
         };

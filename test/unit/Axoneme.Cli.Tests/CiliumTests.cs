@@ -102,7 +102,7 @@ public sealed class CiliumTests
     [InlineData("status --nope", "unknown flag: --nope")]
     [InlineData("frobnicate", "unknown command")]
     [InlineData("endpoint", "usage")]
-    [InlineData("status -H unix:///nonexistent.sock", "cannot reach the agent")]
+    [InlineData("status -H unix:///nonexistent.sock", "the agent does not listen on /nonexistent.sock; is cilium-agent running on this node?")]
     [InlineData("status -H http://x", "is not an agent address")]
     [InlineData("endpoint list -o xml", "unknown output format")]
     public async Task Bad_input_is_a_clear_error(string arguments, string expected)
