@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Api;
 using Axoneme.Agent.Cni;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
@@ -22,7 +23,7 @@ namespace Axoneme.Agent;
 /// The order in which the agent starts. A restart, an upgrade and a start after <c>kill -9</c> are the same: what the kernel and
 /// the disk hold is taken over first, the API is asked then, and nothing is removed before the desired state is complete.
 /// </summary>
-internal sealed class AgentProcess(AgentOptions options, ILoggerFactory loggers)
+internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> configWarnings, ILoggerFactory loggers)
 {
     private static readonly TimeSpan StartRetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DeviceCheckInterval = TimeSpan.FromSeconds(30);
@@ -36,6 +37,9 @@ internal sealed class AgentProcess(AgentOptions options, ILoggerFactory loggers)
         Directory.CreateDirectory(options.StateDirectory);
         using var control = new ControlPlane(options, Connect(), loggers);
         var discovery = new LocalNodeDiscovery(control.Cluster, options, loggers.CreateLogger<LocalNodeDiscovery>());
+        var sources = new ApiSources(options, configWarnings, control, _modules) { NotReadyReason = () => discovery.Waiting ?? _notReady };
+        await using ApiServer api = await ApiServer.StartAsync(sources, loggers, cancellation);
+
         _modules.Start("api-watches", control.Cluster.RunAsync, cancellation);
         LocalNode node = await discovery.DiscoverAsync(cancellation);
         using NodeDatapath datapath = await StartDatapathAsync(node, cancellation);
@@ -53,8 +57,19 @@ internal sealed class AgentProcess(AgentOptions options, ILoggerFactory loggers)
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
         var services = new ServiceTarget(datapath.Maps);
         StartReconcilers(reconciliation, control, endpoints, node, datapath, services, cancellation);
-        StartHubble(control, endpoints, node, events, cancellation);
+        HubbleObserver observer = StartHubble(control, endpoints, node, events, cancellation);
         StartNodeLoops(control, endpoints, node, datapath, cancellation);
+        sources.Running = new RunningNode
+        {
+            Local = node,
+            Endpoints = endpoints.Tables,
+            Ipam = endpoints.Ipam,
+            Datapath = datapath,
+            Services = services,
+            Observer = observer,
+            Events = events,
+            Reconcilers = () => reconciliation.Views,
+        };
 
         await ReleasePoliciesAsync(control, cancellation);
         _notReady = null;
@@ -151,7 +166,7 @@ internal sealed class AgentProcess(AgentOptions options, ILoggerFactory loggers)
             endpoints.Tables.Endpoints, new CiliumEndpointTarget(control.Client, control.Cluster, endpoints.Tables, node), cancellation);
     }
 
-    private void StartHubble(
+    private HubbleObserver StartHubble(
         ControlPlane control, EndpointParts endpoints, LocalNode node, EventSource events, CancellationToken cancellation)
     {
         var enrichment = new FlowEnrichment(
@@ -174,12 +189,13 @@ internal sealed class AgentProcess(AgentOptions options, ILoggerFactory loggers)
             enrichment,
             TimeProvider.System);
         if (!options.EnableHubble)
-            return;
+            return observer;
         var hubble = new HubbleServer(options, node, observer, control.RemoteNodes, events, loggers);
         _modules.Start("flow-names", enrichment.RunAsync, cancellation);
         _modules.Start("flow-events", hubble.ConsumeAsync, cancellation);
         _modules.Start("hubble-peers", hubble.FollowPeersAsync, cancellation);
         _modules.Start("hubble-server", hubble.ServeAsync, cancellation);
+        return observer;
     }
 
     private void StartNodeLoops(

@@ -31,7 +31,7 @@ try
     using var stop = new CancellationTokenSource();
     using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
     using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-    await new AgentProcess(options, loggers).RunAsync(stop.Token);
+    await new AgentProcess(options, raw.Warnings, loggers).RunAsync(stop.Token);
     return 0;
 
     void Stop(PosixSignalContext signal)

@@ -54,9 +54,3 @@ internal sealed record RunningNode
     /// <summary>Named like the tables that they keep.</summary>
     public Func<IEnumerable<ReconcilerView>> Reconcilers { get; init; } = static () => [];
 }
-
-/// <summary>One reconciler as people see it.</summary>
-/// <param name="Name">Of the table that it follows.</param>
-/// <param name="Repaired">Objects put right since the start that somebody else had changed.</param>
-/// <param name="Failing">Objects that could not be written, with the reason.</param>
-internal sealed record ReconcilerView(string Name, Func<long> Repaired, Func<IReadOnlyList<(string Key, string Message)>> Failing);
