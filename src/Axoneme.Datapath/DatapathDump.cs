@@ -23,8 +23,8 @@ public sealed record ServiceSlotEntry(
 }
 
 /// <summary>A map that is pinned.</summary>
-/// <param name="Entries">Present ones; of an array that is its size.</param>
-public sealed record PinnedMapEntry(string Name, string Path, long Entries, uint MaxEntries);
+/// <param name="Entries">Null of an array, whose slots are all there always.</param>
+public sealed record PinnedMapEntry(string Name, string Path, long? Entries, uint MaxEntries);
 
 /// <summary>Reads the pinned maps as typed values, without an agent.</summary>
 public sealed class DatapathDump : IDisposable
@@ -144,10 +144,10 @@ public sealed class DatapathDump : IDisposable
         }
     }
 
-    private static long CountEntries(BpfMap map)
+    private static long? CountEntries(BpfMap map)
     {
         if (map.Spec.Type is not (BpfMapType.Hash or BpfMapType.PerCpuHash or BpfMapType.LruHash or BpfMapType.LruPerCpuHash or BpfMapType.LpmTrie))
-            return map.Spec.MaxEntries;
+            return null;
         using var walk = new BpfMapWalk(map);
         long count = 0;
         while (walk.MoveNext())

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.AgentApi;
+using Axoneme.Datapath;
 
 namespace Axoneme.Cli.Cilium;
 
@@ -12,9 +13,11 @@ internal sealed class AgentQueryCommand(TextWriter output)
         bool isNumeric = false;
         bool isVerbose = false;
         bool isAll = false;
+        string bpfRoot = BpfCommand.EnvironmentRoot();
         flags.Set.Switch("numeric", v => isNumeric = v, "numbers instead of names", 'n')
             .Switch("verbose", v => isVerbose = v, "more columns", 'v')
             .Switch("all", v => isAll = v, "read-only settings too", 'a')
+            .Value("bpf-root", v => bpfRoot = v, "DIRECTORY", "map list without an agent: where the maps are pinned")
             .Value("labels", _ => { }, "LABEL", "kept for scripts", 'l');
         if (flags.Parse(arguments, output) is not { } rest)
             return 0;
@@ -30,7 +33,7 @@ internal sealed class AgentQueryCommand(TextWriter output)
                 PrintNodes(await agent.GetNodesAsync(cancellation).ConfigureAwait(false), flags);
                 return 0;
             case ["map", "list"]:
-                PrintMaps(await agent.GetMapsAsync(cancellation).ConfigureAwait(false), flags);
+                PrintMaps(await GetMapsAsync(agent, bpfRoot, cancellation).ConfigureAwait(false), flags);
                 return 0;
             case ["map", "get", string name]:
                 PrintMap(await agent.GetMapAsync(name, cancellation).ConfigureAwait(false), flags);
@@ -43,7 +46,10 @@ internal sealed class AgentQueryCommand(TextWriter output)
                 return 0;
             case ["policy", "trace", ..]:
                 throw new UserErrorException("policy trace no longer exists; \"hubble observe --type policy-verdict\" shows decisions as they happen");
-            case ["tables" or "statedb"] or ["statedb", "dump"]:
+            case ["statedb", "dump"]:
+                await DumpTablesAsync(agent, flags, cancellation).ConfigureAwait(false);
+                return 0;
+            case ["tables" or "statedb"]:
                 PrintTables(await agent.GetTablesAsync(cancellation).ConfigureAwait(false), flags);
                 return 0;
             case ["tables" or "statedb", string table]:
@@ -102,6 +108,20 @@ internal sealed class AgentQueryCommand(TextWriter output)
         table.Flush();
     }
 
+    // What is pinned outlives the agent; only who knows what should be in the maps is gone with it.
+    private static async Task<BpfMapList> GetMapsAsync(AgentClient agent, string bpfRoot, CancellationToken cancellation)
+    {
+        try
+        {
+            return await agent.GetMapsAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (AgentException e) when (e.Status is null && BpfCommand.HasMaps(bpfRoot))
+        {
+            using DatapathDump maps = BpfCommand.Open(bpfRoot);
+            return new BpfMapList([.. maps.PinnedMaps().Select(m => new BpfMapModel { Path = m.Path, Entries = m.Entries })]);
+        }
+    }
+
     internal void PrintMaps(BpfMapList maps, AgentFlags flags)
     {
         if (flags.IsStructured)
@@ -114,7 +134,8 @@ internal sealed class AgentQueryCommand(TextWriter output)
         foreach (BpfMapModel map in maps.Maps.OrderBy(m => m.Name, StringComparer.Ordinal))
         {
             long errors = map.Errors ?? map.Cache?.Count(e => !string.IsNullOrEmpty(e.LastError)) ?? 0;
-            table.Row(map.Name, $"{map.Entries ?? map.Cache?.Count ?? 0}", $"{errors}", map.Cache is null && map.Entries is null ? "false" : "true");
+            // Errors are known of maps that follow a table of the agent.
+            table.Row(map.Name, $"{map.Entries ?? map.Cache?.Count ?? 0}", $"{errors}", map.Cache is null && map.Errors is null ? "false" : "true");
         }
 
         table.Flush();
@@ -178,6 +199,15 @@ internal sealed class AgentQueryCommand(TextWriter output)
         foreach (TableSummary summary in tables.OrderBy(t => t.Name, StringComparer.Ordinal))
             table.Row(summary.Name, $"{summary.Objects}", $"{summary.Revision}", summary.Initialized ? "true" : "false", string.Join(", ", summary.Pending ?? []));
         table.Flush();
+    }
+
+    /// <summary>All tables as one JSON object.</summary>
+    private async Task DumpTablesAsync(AgentClient agent, AgentFlags flags, CancellationToken cancellation)
+    {
+        var dump = new Dictionary<string, TableContents>();
+        foreach (TableSummary table in await agent.GetTablesAsync(cancellation).ConfigureAwait(false))
+            dump[table.Name] = await agent.GetTableAsync(table.Name, cancellation).ConfigureAwait(false);
+        flags.WriteStructured(output, dump, CliJson.CamelCase.IReadOnlyDictionaryStringTableContents);
     }
 
     private void PrintTable(TableContents contents, AgentFlags flags)

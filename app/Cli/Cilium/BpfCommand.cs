@@ -45,6 +45,9 @@ internal sealed class BpfCommand(TextWriter output)
     public static string EnvironmentRoot()
         => Environment.GetEnvironmentVariable("CILIUM_BPF_ROOT") is { Length: > 0 } root ? root : DefaultRoot;
 
+    /// <summary>True when there are maps that the caller may see.</summary>
+    public static bool HasMaps(string root) => Environment.IsPrivilegedProcess && Directory.Exists(new DatapathPaths(root).Maps);
+
     /// <exception cref="UserErrorException">There are no maps, or none that the caller may see.</exception>
     public static DatapathDump Open(string root)
     {

@@ -78,6 +78,7 @@ internal sealed record MetricCounters(ulong Packets, ulong Bytes);
 [JsonSerializable(typeof(IReadOnlyList<EndpointPolicyModel>))]
 [JsonSerializable(typeof(IReadOnlyList<MetricModel>))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, IReadOnlyList<string>>))]
+[JsonSerializable(typeof(IReadOnlyDictionary<string, Axoneme.AgentApi.TableContents>))]
 internal sealed partial class CliJson : JsonSerializerContext
 {
     /// <summary>The same with names as other tools of this kind spell them.</summary>

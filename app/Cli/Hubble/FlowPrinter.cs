@@ -31,17 +31,25 @@ internal sealed record FlowPrinterOptions
 
     /// <summary>Print the flow itself, without what the server says around it.</summary>
     public bool IsLegacyJson { get; init; }
+
+    /// <exception cref="UserErrorException">There is no such format.</exception>
+    public static FlowOutput ParseOutput(string name) => name switch
+    {
+        "compact" => FlowOutput.Compact,
+        "dict" => FlowOutput.Dict,
+        "tab" or "table" => FlowOutput.Table,
+        "json" or "JSON" or "jsonpb" => FlowOutput.Json,
+        _ => throw new UserErrorException($"invalid output format: {name}"),
+    };
 }
 
 /// <summary>Prints responses of GetFlows; events of nodes go to the error output.</summary>
 internal sealed class FlowPrinter(FlowPrinterOptions options, TextWriter output, TextWriter errors)
 {
     private const int NodeListLength = 50;
-    private const string Separator = "------------";
 
-    private readonly TabWriter _table = new(output, minimalWidth: 2);
+    private readonly RecordPrinter _records = new(options, output);
     private readonly Painter _paint = new(options.Color);
-    private bool _hasPrinted;
 
     public void Print(GetFlowsResponse response)
     {
@@ -60,7 +68,7 @@ internal sealed class FlowPrinter(FlowPrinterOptions options, TextWriter output,
     }
 
     /// <summary>Tables come out at the end, when the widths are known.</summary>
-    public void Close() => _table.Flush();
+    public void Close() => _records.Close();
 
     private void PrintFlow(GetFlowsResponse response)
     {
@@ -82,7 +90,7 @@ internal sealed class FlowPrinter(FlowPrinterOptions options, TextWriter output,
         }
 
         bool isTable = options.Output == FlowOutput.Table;
-        PrintRecord(flow.NodeName, [
+        _records.Print(flow.NodeName, [
             ("TIMESTAMP", Time(flow.Time)),
             ("SOURCE", isTable ? FlowText.Join(source) : _paint.Host(source)),
             ("DESTINATION", isTable ? FlowText.Join(destination) : _paint.Host(destination)),
@@ -123,13 +131,13 @@ internal sealed class FlowPrinter(FlowPrinterOptions options, TextWriter output,
                 output.WriteLine($"{Time(response.Time)} EVENTS LOST: {source} CPU({lost.Cpu ?? 0}) {lost.NumEventsLost}{Prefixed(span)}");
                 break;
             case FlowOutput.Table:
-                PrintRecord(response.NodeName, [
+                _records.Print(response.NodeName, [
                     ("TIMESTAMP", Time(response.Time)), ("SOURCE", source), ("DESTINATION", "-"), ("TYPE", "EVENTS LOST"), ("VERDICT", "-"),
                     ("SUMMARY", $"CPU({lost.Cpu ?? 0}) - {lost.NumEventsLost}{Prefixed(span)}"),
                 ]);
                 break;
             default:
-                PrintRecord(response.NodeName, [
+                _records.Print(response.NodeName, [
                     ("TIMESTAMP", Time(response.Time)), ("SOURCE", source), ("TYPE", "EVENTS LOST"), ("VERDICT", "-"),
                     ("SUMMARY", $"CPU({lost.Cpu ?? 0}) - {lost.NumEventsLost}{Prefixed(span)}"),
                 ]);
@@ -160,29 +168,7 @@ internal sealed class FlowPrinter(FlowPrinterOptions options, TextWriter output,
             errors.WriteLine($"{Time(response.Time)} [{response.NodeName}]: {text}");
     }
 
-    private void PrintRecord(string node, (string Key, string Value)[] fields)
-    {
-        List<(string Key, string Value)> all = [.. fields];
-        if (options.PrintNodeName)
-            all.Insert(1, ("NODE", node));
-        if (options.Output == FlowOutput.Table)
-        {
-            if (!_hasPrinted)
-                _table.Row([.. all.Select(f => f.Key)]);
-            _table.Row([.. all.Select(f => f.Value)]);
-            _hasPrinted = true;
-            return;
-        }
-
-        if (_hasPrinted)
-            output.WriteLine(Separator);
-        foreach ((string key, string value) in all)
-            output.WriteLine($"{key,11}: {value}");
-        _hasPrinted = true;
-    }
-
-    private string Time(Timestamp? time)
-        => time is null ? "N/A" : TimeText.Format(DateTimeOffset.FromUnixTimeSeconds(time.Seconds), time.Nanos, options.TimeFormat);
+    private string Time(Timestamp? time) => _records.Time(time);
 
     private static string ProtoName(LostEvent lost) => Hubble.ProtoName.Of(lost.Source);
 

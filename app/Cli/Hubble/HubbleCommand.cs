@@ -14,9 +14,12 @@ internal static class HubbleCommand
 
         Commands:
           observe      print flows ("hubble observe --help" lists the filters)
+          observe agent-events|debug-events
+                       print what an agent reports besides flows
           status       print health and counters of the server
           list         print nodes or namespaces
           watch peers  print Hubble servers as they come and go
+          config view  print the settings
           version      print the version
         """;
 
@@ -42,6 +45,8 @@ internal static class HubbleCommand
         {
             switch (arguments.Count == 0 ? "help" : arguments[0])
             {
+                case "observe" when rest is ["agent-events" or "debug-events", ..]:
+                    return await new EventsCommand(output, TimeProvider.System).RunAsync(rest[0], rest[1..], cancellation).ConfigureAwait(false);
                 case "observe":
                     string[] flows = rest.Length > 0 && rest[0] is "flows" or "flow" ? rest[1..] : rest;
                     return await new ObserveCommand(output, errors, TimeProvider.System, isTerminal).RunAsync(flows, cancellation).ConfigureAwait(false);
@@ -51,6 +56,8 @@ internal static class HubbleCommand
                     return await new ListCommand(output).RunAsync(rest, cancellation).ConfigureAwait(false);
                 case "watch" or "w":
                     return await WatchPeersAsync(rest, output, cancellation).ConfigureAwait(false);
+                case "config":
+                    return new ConfigCommand(output, Environment.GetEnvironmentVariable).Run(rest);
                 case "version" or "--version":
                     await output.WriteLineAsync($"hubble v{ProductVersion.Text}").ConfigureAwait(false);
                     return 0;

@@ -22,13 +22,8 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
 
     private readonly ServerFlags _server = new();
     private readonly FilterFlags _filters = new();
+    private readonly RangeFlags _range = new(time);
     private readonly List<string> _fieldMask = [];
-    private ulong? _last;
-    private ulong? _first;
-    private bool _all;
-    private bool _follow;
-    private string? _since;
-    private string? _until;
     private string _outputName = "compact";
     private string _timeFormat = "StampMilli";
     private string _color = "auto";
@@ -72,13 +67,8 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
         var flags = new FlagSet("hubble observe [flows] [flags]");
         _server.AddTo(flags);
         _filters.AddTo(flags);
-        flags.Number("last", v => _last = v, "the most recent N flows (20 unless another range is given)")
-            .Number("first", v => _first = v, "the oldest N flows")
-            .Switch("all", v => _all = v, "all flows that the server has")
-            .Switch("follow", v => _follow = v, "go on with flows as they happen", 'f')
-            .Value("since", v => _since = v, "TIME", "only flows after: 90s, 1h30m, or a date and time")
-            .Value("until", v => _until = v, "TIME", "only flows before")
-            .Value("output", v => _outputName = v, "FORMAT", "compact, dict, table, json, jsonpb", 'o')
+        _range.AddTo(flags);
+        flags.Value("output", v => _outputName = v, "FORMAT", "compact, dict, table, json, jsonpb", 'o')
             .Value("time-format", v => _timeFormat = v, "NAME", "StampMilli, RFC3339, RFC3339Milli, RFC3339Micro, RFC3339Nano, RFC1123Z, YearMonthDay ...")
             .Value("color", v => _color = v, "WHEN", "auto, always, never")
             .Switch("print-node-name", v => _printNodeName = v, "print the node of each flow")
@@ -95,13 +85,8 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
 
     private void Validate()
     {
-        if (_first is not null && _last is not null)
-            throw new UserErrorException("cannot set both --first and --last");
-        if (_all && (_first is not null || _last is not null))
-            throw new UserErrorException($"cannot set both --all and --{(_first is null ? "last" : "first")}");
-        if (_first is not null && _follow)
-            throw new UserErrorException("cannot set both --first and --follow");
-        if (ParseOutput() == FlowOutput.Table && _follow)
+        _range.Validate();
+        if (ParseOutput() == FlowOutput.Table && _range.Follow)
             throw new UserErrorException("table output format is not compatible with follow mode");
         if (_fieldMask.Count > 0 && ParseOutput() != FlowOutput.Json)
             throw new UserErrorException($"--field-mask is not compatible with {_outputName} output, use json");
@@ -111,14 +96,7 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
             throw new UserErrorException($"invalid --field-mask value: a flow has no field {unknown}");
     }
 
-    private FlowOutput ParseOutput() => _outputName switch
-    {
-        "compact" => FlowOutput.Compact,
-        "dict" => FlowOutput.Dict,
-        "tab" or "table" => FlowOutput.Table,
-        "json" or "JSON" or "jsonpb" => FlowOutput.Json,
-        _ => throw new UserErrorException($"invalid output format: {_outputName}"),
-    };
+    private FlowOutput ParseOutput() => FlowPrinterOptions.ParseOutput(_outputName);
 
     private FlowPrinterOptions PrinterOptions() => new()
     {
@@ -135,18 +113,16 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
 
     private GetFlowsRequest Request(List<FlowFilter> allow, List<FlowFilter> deny)
     {
-        var request = new GetFlowsRequest { Follow = _follow, First = _first is not null, Since = Time(_since, "since") };
+        var request = new GetFlowsRequest
+        {
+            Follow = _range.Follow,
+            First = _range.First is not null,
+            Since = _range.Since,
+            Until = _range.Follow ? null : _range.Until,
+            Number = _range.Number(isDefaulted: !_range.Follow && _inputFile is null),
+        };
         request.Whitelist.Add(allow);
         request.Blacklist.Add(deny);
-        if (!_follow)
-            request.Until = Time(_until, "until");
-        bool hasRange = _since is not null || _until is not null || _first is not null;
-        if (_last is not null || _first is not null)
-            request.Number = _last ?? _first ?? 0;
-        else if (_all && !hasRange)
-            request.Number = ulong.MaxValue;
-        else if (!hasRange && !_follow && _inputFile is null)
-            request.Number = 20;
         IEnumerable<string> mask = ParseOutput() == FlowOutput.Json ? _fieldMask : _useDefaultMask ? Mask() : [];
         if (mask.Any())
             request.FieldMask = new FieldMask { Paths = { mask } };
@@ -157,14 +133,6 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
         => _printPolicyNames
             ? DefaultMask.Concat(["egress_allowed_by", "ingress_allowed_by", "egress_denied_by", "ingress_denied_by"]) : DefaultMask;
 
-    private Timestamp? Time(string? text, string flag)
-    {
-        if (text is null)
-            return null;
-        return TimeText.TryParse(text, time.GetUtcNow(), out DateTimeOffset parsed)
-            ? Timestamp.FromDateTimeOffset(parsed) : throw new UserErrorException($"failed to parse the {flag} time: \"{text}\" is no duration and no time");
-    }
-
     private async Task FromServerAsync(GetFlowsRequest request, FlowPrinter printer, CancellationToken cancellation)
     {
         using GrpcChannel channel = _server.Connect();
@@ -174,7 +142,7 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
             while (await stream.ReadAsync().ConfigureAwait(false) is { } response)
             {
                 printer.Print(response);
-                if (_follow)
+                if (_range.Follow)
                     await output.FlushAsync(cancellation).ConfigureAwait(false);
             }
         }
@@ -203,7 +171,7 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
         {
             if (response.Flow is { } flow && (!filters.Matches(flow) || !IsInRange(request, response.Time)))
                 continue;
-            if (_last is null)
+            if (_range.Last is null)
             {
                 printer.Print(response);
                 if (response.Flow is not null && ++printed == number)

@@ -7,65 +7,74 @@ using Axoneme.Grpc;
 
 namespace Axoneme.Cli.Hubble;
 
-/// <summary>Which server to ask and how: flags, then the environment (HUBBLE_SERVER ...), then the default.</summary>
+/// <summary>Which server to ask and how: flags, then <see cref="HubbleSettings"/>, then the default.</summary>
 internal sealed class ServerFlags
 {
     private const string LocalSocket = "/var/run/cilium/hubble.sock";
 
-    private string? _server = Setting("server");
-    private bool _tls = Setting("tls") is "true" or "1";
-    private bool _tlsAllowInsecure = Setting("tls-allow-insecure") is "true" or "1";
-    private List<string> _caFiles = [.. Setting("tls-ca-cert-files")?.Split(',') ?? []];
-    private string? _certificateFile = Setting("tls-client-cert-file");
-    private string? _keyFile = Setting("tls-client-key-file");
-    private string? _serverName = Setting("tls-server-name");
-    private string? _user = Setting("basic-auth-username");
-    private string? _password = Setting("basic-auth-password");
+    private readonly Func<string, string?> _environment = Environment.GetEnvironmentVariable;
+    private readonly Dictionary<string, string> _given = [];
+    private readonly List<string> _caFiles = [];
+    private HubbleSettings? _settings;
+    private string? _configFile;
 
     /// <summary>Of unary calls.</summary>
-    public TimeSpan RequestTimeout { get; private set; } = TimeSpan.FromSeconds(12);
+    public TimeSpan RequestTimeout
+        => TimeText.TryParseDuration(Value("request-timeout") ?? "12s", out TimeSpan timeout)
+            ? timeout : throw new UserErrorException($"request-timeout is no duration: \"{Value("request-timeout")}\"");
 
-    public bool Debug { get; private set; } = Setting("debug") is "true" or "1";
+    public bool Debug => IsTrue("debug");
 
     /// <summary>The given server, else the agent of this node if there is one, else a forwarded relay.</summary>
-    public string Server => _server ?? (File.Exists(LocalSocket) ? $"unix://{LocalSocket}" : "localhost:4245");
+    public string Server => Value("server") ?? (File.Exists(LocalSocket) ? $"unix://{LocalSocket}" : "localhost:4245");
+
+    private HubbleSettings Settings => _settings ??= new HubbleSettings(_configFile, _environment);
 
     public void AddTo(FlagSet flags)
     {
-        flags.Value("server", v => _server = v, "ADDRESS", "host:port, tls://host:port or unix:///path")
-            .Duration("timeout", _ => { }, "kept for scripts; connecting has no limit of its own")
-            .Duration("request-timeout", v => RequestTimeout = v, "deadline of a single request")
-            .Switch("tls", v => _tls = v, "use TLS")
-            .Switch("tls-allow-insecure", v => _tlsAllowInsecure = v, "do not verify the server's certificate")
-            .List("tls-ca-cert-files", v => _caFiles.Add(v), "FILES", "authorities of the server's certificate (PEM)")
-            .Value("tls-client-cert-file", v => _certificateFile = v, "FILE", "certificate of the client (PEM)")
-            .Value("tls-client-key-file", v => _keyFile = v, "FILE", "key of the client (PEM)")
-            .Value("tls-server-name", v => _serverName = v, "NAME", "name in the server's certificate")
-            .Value("basic-auth-username", v => _user = v, "NAME", "user for basic authentication")
-            .Value("basic-auth-password", v => _password = v, "TEXT", "password for basic authentication")
-            .Value("config", _ => { }, "FILE", "kept for scripts; settings come from flags and the environment")
-            .Switch("debug", v => Debug = v, "print events of nodes too", 'D');
+        Given(flags, "server", "ADDRESS", "host:port, tls://host:port or unix:///path");
+        flags.Duration("timeout", _ => { }, "kept for scripts; connecting has no limit of its own")
+            .Duration("request-timeout", v => _given["request-timeout"] = TimeText.Format(v), "deadline of a single request (12s)")
+            .List("tls-ca-cert-files", _caFiles.Add, "FILES", "authorities of the server's certificate (PEM)")
+            .Value("config", v => _configFile = v, "FILE", "settings, a \"name: value\" a line");
+        Given(flags, "tls", "use TLS");
+        Given(flags, "tls-allow-insecure", "do not verify the server's certificate");
+        Given(flags, "tls-client-cert-file", "FILE", "certificate of the client (PEM)");
+        Given(flags, "tls-client-key-file", "FILE", "key of the client (PEM)");
+        Given(flags, "tls-server-name", "NAME", "name in the server's certificate");
+        Given(flags, "basic-auth-username", "NAME", "user for basic authentication");
+        Given(flags, "basic-auth-password", "TEXT", "password for basic authentication");
+        Given(flags, "debug", "print events of nodes too", 'D');
+        Given(flags, "port-forward", "not done here: says how kubectl does it", 'P');
+        Given(flags, "port-forward-port", "PORT", "local port of the forwarding (4245)");
+        Given(flags, "kubeconfig", "FILE", "only for the forwarding");
+        Given(flags, "kube-context", "NAME", "only for the forwarding");
+        Given(flags, "kube-namespace", "NAME", "only for the forwarding (kube-system)");
     }
 
     /// <exception cref="UserErrorException">Flags contradict each other, or a file cannot be read.</exception>
     public GrpcChannel Connect()
     {
-        bool isTls = _tls || Server.StartsWith("tls://", StringComparison.Ordinal);
-        if (_certificateFile is null != _keyFile is null)
+        if (IsTrue("port-forward"))
+            throw new UserErrorException(ForwardingHint());
+        bool isTls = IsTrue("tls") || Server.StartsWith("tls://", StringComparison.Ordinal);
+        (string? user, string? password) = (Value("basic-auth-username"), Value("basic-auth-password"));
+        (string? certificate, string? key) = (Value("tls-client-cert-file"), Value("tls-client-key-file"));
+        if (certificate is null != key is null)
             throw new UserErrorException("invalid flag(s): --tls-client-cert-file and --tls-client-key-file go together");
-        if (_certificateFile is not null && !isTls)
+        if (certificate is not null && !isTls)
             throw new UserErrorException("invalid flag(s): transport layer security required for a client certificate");
-        if (_user is null != _password is null)
+        if (user is null != password is null)
             throw new UserErrorException("invalid flag(s): --basic-auth-username and --basic-auth-password go together");
-        if (_user is not null && !isTls)
+        if (user is not null && !isTls)
             throw new UserErrorException("invalid flag(s): transport layer security required for basic authentication");
         try
         {
             return new GrpcChannel(new GrpcChannelOptions
             {
                 Target = Server,
-                Tls = isTls ? Tls() : null,
-                Metadata = _user is null ? [] : [new("authorization", $"Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes($"{_user}:{_password}"))}")],
+                Tls = isTls ? Tls(certificate, key) : null,
+                Metadata = user is null ? [] : [new("authorization", $"Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}"))}")],
             });
         }
         catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException or CryptographicException)
@@ -74,32 +83,49 @@ internal sealed class ServerFlags
         }
     }
 
-    private SslClientAuthenticationOptions Tls()
+    // The API server's forwarding is kubectl's business, which has the credentials and their plugins.
+    private string ForwardingHint()
     {
-        var options = new SslClientAuthenticationOptions { TargetHost = _serverName };
-        if (_tlsAllowInsecure)
+        string cluster = string.Concat(
+            Value("kubeconfig") is { } file ? $" --kubeconfig {file}" : "", Value("kube-context") is { } context ? $" --context {context}" : "");
+        string port = Value("port-forward-port") ?? "4245";
+        return $"-P is not done here; run \"kubectl{cluster} -n {Value("kube-namespace") ?? "kube-system"} port-forward service/hubble-relay {port}:80\" "
+            + $"in another terminal, and this command with --server localhost:{port}";
+    }
+
+    private SslClientAuthenticationOptions Tls(string? certificate, string? key)
+    {
+        var options = new SslClientAuthenticationOptions { TargetHost = Value("tls-server-name") };
+        if (IsTrue("tls-allow-insecure"))
         {
 #pragma warning disable CA5359 // Asked for by name.
             options.RemoteCertificateValidationCallback = (_, _, _, _) => true;
 #pragma warning restore CA5359
         }
 
-        if (_caFiles.Count > 0)
+        string[] authorities = _caFiles.Count > 0 ? [.. _caFiles] : Settings.Find("tls-ca-cert-files")?.Split(',') ?? [];
+        if (authorities.Length > 0)
         {
             options.CertificateChainPolicy = new X509ChainPolicy
             {
                 TrustMode = X509ChainTrustMode.CustomRootTrust,
                 RevocationMode = X509RevocationMode.NoCheck,
             };
-            foreach (string file in _caFiles)
+            foreach (string file in authorities)
                 options.CertificateChainPolicy.CustomTrustStore.ImportFromPemFile(file);
         }
 
-        if (_certificateFile is not null)
-            options.ClientCertificates = [X509Certificate2.CreateFromPemFile(_certificateFile, _keyFile)];
+        if (certificate is not null)
+            options.ClientCertificates = [X509Certificate2.CreateFromPemFile(certificate, key)];
         return options;
     }
 
-    private static string? Setting(string flag)
-        => Environment.GetEnvironmentVariable($"HUBBLE_{flag.ToUpperInvariant().Replace('-', '_')}") is { Length: > 0 } value ? value : null;
+    private void Given(FlagSet flags, string name, string valueName, string help) => flags.Value(name, v => _given[name] = v, valueName, help);
+
+    private void Given(FlagSet flags, string name, string help, char? shortName = null)
+        => flags.Switch(name, v => _given[name] = v ? "true" : "false", help, shortName);
+
+    private string? Value(string name) => _given.GetValueOrDefault(name) is { Length: > 0 } value ? value : Settings.Find(name);
+
+    private bool IsTrue(string name) => Value(name) is "true" or "1";
 }

@@ -87,8 +87,8 @@ public sealed class CiliumTests
     [InlineData("identity list", """[{"id":2,"labels":["reserved:world"]},{"id":1,"labels":["reserved:host"]}]""", "ID   LABELS\n1    reserved:host\n2    reserved:world\n")]
     [InlineData("node list", """{"self":"c/a","nodes":[{"name":"c/a","source":"x","primary-address":{"ipv4":{"ip":"10.5.0.1","alloc-range":"10.244.0.0/24"}}}]}""",
         "Name   IPv4 Address   Endpoint CIDR   IPv6 Address   Endpoint CIDR   Source\nc/a    10.5.0.1       10.244.0.0/24                                  local\n")]
-    [InlineData("map list", """{"maps":[{"path":"/sys/fs/bpf/tc/globals/cilium_ipcache_v2","entries":57}]}""",
-        "Name                Num entries   Num errors   Cache enabled\ncilium_ipcache_v2   57            0            true\n")]
+    [InlineData("map list", """{"maps":[{"path":"/sys/fs/bpf/tc/globals/cilium_ipcache_v2","entries":57,"errors":2},{"path":"/x/cilium_ct4_global","entries":9}]}""",
+        "Name                Num entries   Num errors   Cache enabled\ncilium_ct4_global   9             0            false\ncilium_ipcache_v2   57            2            true\n")]
     [InlineData("policy get -o jsonpath='{.revision}'", """{"policy":"[]","revision":7}""", "7\n")]
     [InlineData("version -o jsonpath={$.Daemon.Version}", """{"cilium":{"state":"Ok","msg":"1.2.3 (v1.2.3-x)"}}""", "1.2.3\n")]
     [InlineData("tables nodes", """{"name":"nodes","revision":3,"columns":["Name","Value"],"rows":[["a","b"]]}""", "Name   Value\na      b\n")]
