@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Never loaded: a pointer to each shared type keeps its definition in the BTF that AbiGen reads. */
+#include "abi/calls.h"
 #include "abi/conntrack.h"
 #include "abi/drop.h"
 #include "abi/endpoint.h"
@@ -16,6 +17,7 @@
 #define KEEP_STRUCT(name) struct name *abi_struct_##name
 #define KEEP_ENUM(name)	  enum name *abi_enum_##name
 
+KEEP_ENUM(pod_call);
 KEEP_STRUCT(ct4_key);
 KEEP_STRUCT(ct6_key);
 KEEP_STRUCT(ct_entry);
@@ -26,6 +28,7 @@ KEEP_STRUCT(endpoint4_key);
 KEEP_STRUCT(endpoint6_key);
 KEEP_STRUCT(endpoint_info);
 KEEP_ENUM(endpoint_flags);
+KEEP_STRUCT(endpoint_settings);
 KEEP_STRUCT(event);
 KEEP_ENUM(event_type);
 KEEP_ENUM(trace_point);

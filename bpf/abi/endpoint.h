@@ -26,8 +26,16 @@ struct endpoint_info {
 	struct mac_addr node_mac; /* of the host side: what the pod takes for its gateway */
 };
 
+/* cilium_endpoint_settings, by endpoint id: what the programs of a pod's device know about the pod. */
+struct endpoint_settings {
+	__u32 identity;	     /* 0: no such endpoint */
+	__be32 ip4;	     /* the only one it may send from; 0 none */
+	struct ip6_addr ip6; /* likewise; :: none */
+};
+
 ABI_SIZE(endpoint4_key, 4);
 ABI_SIZE(endpoint6_key, 16);
 ABI_SIZE(endpoint_info, 24);
+ABI_SIZE(endpoint_settings, 24);
 
 #endif

@@ -96,6 +96,7 @@ enum source_file {
 	FILE_POD = 1,
 	FILE_HOST = 2,
 	FILE_OVERLAY = 3,
+	FILE_ENDPOINT = 4,
 	FILE_PACKET = 16,
 	FILE_CONNTRACK = 17,
 	FILE_POLICY = 18,

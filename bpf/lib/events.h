@@ -136,23 +136,32 @@ SEPARATE int event_send(struct __sk_buff *skb, const struct flow *flow,
 	return 0;
 }
 
-/* Where a packet leaves for. Call once for each packet that goes on. */
-static __always_inline void event_trace(struct __sk_buff *skb, const struct flow *flow,
-					enum trace_point point, __u16 endpoint_id, __u32 ifindex)
+/* Few packets are traced: the detail is not to burden the frames of the programs. */
+SEPARATE int event_send_trace(struct __sk_buff *skb, const struct flow *flow, __u32 point,
+			      __u32 endpoint_id, __u32 ifindex)
 {
 	struct event_detail detail = {
 		.type = EVENT_TRACE,
-		.reason = flow->ct_state,
 		.point = point,
 		.endpoint_id = endpoint_id,
 		.ifindex = ifindex,
 	};
 
+	if (!flow)
+		return 0;
+	detail.reason = flow->ct_state;
+	return event_send(skb, flow, &detail);
+}
+
+/* Where a packet leaves for. Call once for each packet that goes on. */
+static __always_inline void event_trace(struct __sk_buff *skb, const struct flow *flow,
+					enum trace_point point, __u16 endpoint_id, __u32 ifindex)
+{
 	if (!trace_events)
 		return;
 	if (trace_aggregation >= TRACE_CONNECTIONS && !(flow->flags & FLOW_REPORT))
 		return;
-	event_send(skb, flow, &detail);
+	event_send_trace(skb, flow, point, endpoint_id, ifindex);
 }
 
 /* Where a packet comes in. */

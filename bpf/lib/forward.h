@@ -168,6 +168,17 @@ static __always_inline int forward_by_route(struct __sk_buff *skb, const struct 
 	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
 }
 
+/* Apart, as the parameters of the lookup are larger than the frame of many a program. */
+SEPARATE int forward_by_route4(struct __sk_buff *skb, const struct flow *flow)
+{
+	return flow ? forward_by_route(skb, flow, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int forward_by_route6(struct __sk_buff *skb, const struct flow *flow)
+{
+	return flow ? forward_by_route(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
 static __always_inline int forward_direct(struct __sk_buff *skb, const struct flow *flow,
 					  const enum family family)
 {
@@ -176,7 +187,8 @@ static __always_inline int forward_direct(struct __sk_buff *skb, const struct fl
 	if (trace_aggregation < TRACE_CONNECTIONS)
 		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_TRACED;
 	if (!uplink_ifindex)
-		return forward_by_route(skb, flow, family);
+		return family == IPV4 ? forward_by_route4(skb, flow) :
+					forward_by_route6(skb, flow);
 	result = forward_hop(skb, &flow->packet, 0, family);
 	if (result < 0)
 		return result;

@@ -2,7 +2,7 @@
 #ifndef AXONEME_LIB_LB_REQUEST_H
 #define AXONEME_LIB_LB_REQUEST_H
 
-#include "config/endpoint.h"
+#include "config/pod.h"
 #include "lib/lb.h"
 
 #undef SOURCE_FILE

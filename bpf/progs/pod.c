@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The programs of a pod's device, loaded once for each endpoint: from_pod at its ingress hook sees
- * what the pod sends, to_pod at its egress hook what the host stack sends to the pod. Packets from
- * other pods and nodes do not pass to_pod: the program that received them delivered them.
+/* The programs of all pods' devices, loaded once and called by those of endpoint.c, which say whose
+ * device it is: from_pod sees what the pod sends, to_pod what the host stack sends to the pod. Packets
+ * from other pods and nodes do not pass to_pod: the program that received them delivered them.
  */
-#include "config/endpoint.h"
 #include "config/node.h"
+#include "config/pod.h"
 #include "lib/admit.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
@@ -12,16 +12,17 @@
 #include "lib/lb_request.h"
 #include "lib/neighbour.h"
 #include "lib/policy.h"
+#include "lib/settings.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_POD
 
-static __always_inline _Bool pod_owns(const struct addr *addr, const enum family family)
+static __always_inline _Bool pod_owns(const struct endpoint_settings *pod,
+				      const struct addr *addr, const enum family family)
 {
 	struct addr own;
 
-	addr_load_config(&own, family == IPV4 ? (const volatile void *)&endpoint_ip4 :
-						(const volatile void *)&endpoint_ip6, family);
+	addr_load(&own, family == IPV4 ? (const void *)&pod->ip4 : (const void *)&pod->ip6, family);
 	return addr_equal(addr, &own, family);
 }
 
@@ -57,6 +58,7 @@ static __always_inline _Bool pod_forges_tunnel(const struct flow *flow)
  * host stack takes it.
  */
 static __always_inline int pod_parse(struct __sk_buff *skb, struct packet *p,
+				     const struct endpoint_settings *pod,
 				     const enum family family)
 {
 	_Bool own;
@@ -64,7 +66,7 @@ static __always_inline int pod_parse(struct __sk_buff *skb, struct packet *p,
 
 	if (result < 0)
 		return result;
-	own = !verify_source_address || pod_owns(&p->source, family);
+	own = !verify_source_address || pod_owns(pod, &p->source, family);
 	if (unlikely(!own) && (family == IPV4 || !neighbour_is_link_local_source(p)))
 		return DROP(DROP_INVALID_SOURCE_IP);
 	result = packet_parse_l4(skb, p, family);
@@ -78,16 +80,16 @@ static __always_inline int pod_parse(struct __sk_buff *skb, struct packet *p,
 }
 
 static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
-				    const enum family family)
+				    const struct endpoint_settings *pod, const enum family family)
 {
 	struct packet *p = &flow->packet;
 	const struct ipcache_info *info = 0;
 	const struct endpoint_info *to;
-	int result = pod_parse(skb, p, family);
+	int result = pod_parse(skb, p, pod, family);
 
 	if (result)
 		return result < 0 ? result : TC_ACT_OK;
-	event_trace_arrival(skb, flow, TRACE_FROM_ENDPOINT, endpoint_id);
+	event_trace_arrival(skb, flow, TRACE_FROM_ENDPOINT, flow->egress_endpoint);
 	if (per_packet_lb) {
 		result = lb_translate(skb, flow, family);
 		if (result < 0)
@@ -114,28 +116,31 @@ static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
 	return forward_to_endpoint(skb, flow, to, family);
 }
 
+static __always_inline int pod_send_frame(struct __sk_buff *skb, struct flow *flow)
+{
+	const struct endpoint_settings *pod = settings_find(flow->egress_endpoint);
+
+	if (!pod)
+		return DROP(DROP_EP_NOT_READY);
+	flow->source_identity = pod->identity;
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		return pod_send(skb, flow, pod, IPV4);
+	case bpf_htons(ETH_P_IPV6):
+		flow->flags = FLOW_IPV6;
+		return pod_send(skb, flow, pod, IPV6);
+	case bpf_htons(ETH_P_ARP):
+		return TC_ACT_OK;
+	}
+	return DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
+}
+
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	struct flow flow = {
-		.source_identity = endpoint_identity,
-		.egress_endpoint = endpoint_id,
-	};
-	int result;
+	struct flow flow = { .egress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID] };
+	int result = pod_send_frame(skb, &flow);
 
-	switch (skb->protocol) {
-	case bpf_htons(ETH_P_IP):
-		result = pod_send(skb, &flow, IPV4);
-		break;
-	case bpf_htons(ETH_P_IPV6):
-		flow.flags = FLOW_IPV6;
-		result = pod_send(skb, &flow, IPV6);
-		break;
-	case bpf_htons(ETH_P_ARP):
-		return TC_ACT_OK;
-	default:
-		result = DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
-	}
 	return forward_verdict(skb, &flow, result, METRIC_EGRESS);
 }
 
@@ -156,37 +161,40 @@ static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 	flow->source_identity = (skb->mark & MARK_KIND_MASK) == MARK_HOST ?
 					IDENTITY_HOST :
 					ipcache_identity(ipcache_find(&p->source, family), family);
-	event_trace_arrival(skb, flow, TRACE_FROM_STACK, endpoint_id);
+	event_trace_arrival(skb, flow, TRACE_FROM_STACK, flow->ingress_endpoint);
 	result = flow_admit(skb, flow, family);
 	if (result < 0)
 		return result;
 	forward_count(skb, METRIC_INGRESS);
-	event_trace(skb, flow, TRACE_TO_ENDPOINT, endpoint_id, skb->ifindex);
+	event_trace(skb, flow, TRACE_TO_ENDPOINT, flow->ingress_endpoint, skb->ifindex);
 	return TC_ACT_OK;
+}
+
+static __always_inline int pod_receive_frame(struct __sk_buff *skb, struct flow *flow)
+{
+	const struct endpoint_settings *pod = settings_find(flow->ingress_endpoint);
+
+	if (!pod)
+		return DROP(DROP_EP_NOT_READY);
+	flow->destination_identity = pod->identity;
+	switch (skb->protocol) {
+	case bpf_htons(ETH_P_IP):
+		return pod_receive(skb, flow, IPV4);
+	case bpf_htons(ETH_P_IPV6):
+		flow->flags = FLOW_IPV6;
+		return pod_receive(skb, flow, IPV6);
+	case bpf_htons(ETH_P_ARP):
+		return TC_ACT_OK;
+	}
+	return DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
 }
 
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	struct flow flow = {
-		.destination_identity = endpoint_identity,
-		.ingress_endpoint = endpoint_id,
-	};
-	int result;
+	struct flow flow = { .ingress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID] };
+	int result = pod_receive_frame(skb, &flow);
 
-	switch (skb->protocol) {
-	case bpf_htons(ETH_P_IP):
-		result = pod_receive(skb, &flow, IPV4);
-		break;
-	case bpf_htons(ETH_P_IPV6):
-		flow.flags = FLOW_IPV6;
-		result = pod_receive(skb, &flow, IPV6);
-		break;
-	case bpf_htons(ETH_P_ARP):
-		return TC_ACT_OK;
-	default:
-		result = DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
-	}
 	return result < 0 ? packet_drop(skb, &flow, result, METRIC_INGRESS) : result;
 }
 

@@ -37,6 +37,12 @@ public sealed class DatapathMaps : IDisposable
 
     public BpfMap<Endpoint6Key, EndpointInfo> Endpoints6 => field ??= View(Maps.CiliumLxc6);
 
+    /// <summary>Settings by endpoint id; without identity where there is no endpoint.</summary>
+    public BpfMap<uint, EndpointSettings> EndpointSettings => field ??= View(Maps.CiliumEndpointSettings);
+
+    /// <summary>Ids of the programs that all endpoints share, by <see cref="PodCall"/>.</summary>
+    public BpfMap<uint, uint> PodCalls => field ??= View(Maps.CiliumCallsPod);
+
     public BpfMap<Lb4Key, LbService> Services4 => field ??= View(Maps.CiliumLb4ServicesV2);
 
     public BpfMap<Lb6Key, LbService> Services6 => field ??= View(Maps.CiliumLb6ServicesV2);
@@ -67,7 +73,8 @@ public sealed class DatapathMaps : IDisposable
 
     /// <summary>
     /// Opens every declared map, or creates it. One of another layout or size is set aside under its name with "_old" and replaced; the
-    /// report says in what it differed.
+    /// report says in what it differed. Programs in the array of shared programs are tied to the maps they were loaded with, so it is
+    /// replaced with any of them: the programs of running endpoints go on with what they know until each endpoint is adopted.
     /// </summary>
     public static DatapathMaps OpenOrCreate(DatapathPaths paths, ImmutableDictionary<string, uint> sizes, DatapathReport report)
     {
@@ -78,12 +85,17 @@ public sealed class DatapathMaps : IDisposable
         var maps = new DatapathMaps(paths);
         try
         {
-            foreach (BpfMapSpec declared in Maps.All.Where(m => m.PinByName))
+            BpfMapSpec calls = Maps.CiliumCallsPod.Spec;
+            bool replaced = false;
+            foreach (BpfMapSpec declared in Maps.All.Where(m => m.PinByName && m != calls))
             {
                 BpfMapSpec spec = declared with { MaxEntries = sizes.GetValueOrDefault(declared.Name, declared.MaxEntries) };
-                maps._maps[spec.Name] = OpenOrReplace(spec, paths.Map(spec.Name), report);
+                maps._maps[spec.Name] = OpenOrReplace(spec, paths.Map(spec.Name), report, ref replaced);
             }
 
+            if (replaced && File.Exists(paths.Map(calls.Name)))
+                SetAside(calls.Name, paths.Map(calls.Name), report, "its programs work on other maps");
+            maps._maps[calls.Name] = OpenOrReplace(calls, paths.Map(calls.Name), report, ref replaced);
             maps.CreateRings();
             return maps;
         }
@@ -128,7 +140,7 @@ public sealed class DatapathMaps : IDisposable
             map.Dispose();
     }
 
-    private static BpfMap OpenOrReplace(BpfMapSpec spec, string path, DatapathReport report)
+    private static BpfMap OpenOrReplace(BpfMapSpec spec, string path, DatapathReport report, ref bool replaced)
     {
         bool existed = File.Exists(path);
         try
@@ -142,11 +154,17 @@ public sealed class DatapathMaps : IDisposable
         }
         catch (BpfMapMismatchException e)
         {
-            File.Delete(path + AsideSuffix);
-            File.Move(path, path + AsideSuffix);
-            report.AddRepaired($"map {spec.Name} was replaced: {string.Join("; ", e.Differences)}");
+            SetAside(spec.Name, path, report, string.Join("; ", e.Differences));
+            replaced = true;
             return BpfMap.OpenOrCreatePinned(spec, path);
         }
+    }
+
+    private static void SetAside(string name, string path, DatapathReport report, string reason)
+    {
+        File.Delete(path + AsideSuffix);
+        File.Move(path, path + AsideSuffix);
+        report.AddRepaired($"map {name} was replaced: {reason}");
     }
 
     private void CreateRings()

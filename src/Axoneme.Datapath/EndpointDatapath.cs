@@ -13,9 +13,6 @@ namespace Axoneme.Datapath;
 /// </summary>
 public sealed class EndpointDatapath
 {
-    private const string FromPodPin = "from_pod";
-    private const string ToPodPin = "to_pod";
-
     private readonly NodeDatapath _node;
 
     internal EndpointDatapath(NodeDatapath node) => _node = node;
@@ -33,6 +30,7 @@ public sealed class EndpointDatapath
                 Link device = EnsurePair(spec, pod);
                 ConfigurePod(spec, pod);
                 ConfigureHost(spec, device.Index);
+                WriteSettings(spec);
                 AttachPrograms(spec, device.Index, new DatapathReport());
                 return Describe(spec, device);
             }
@@ -59,18 +57,27 @@ public sealed class EndpointDatapath
             foreach (string difference in HostDifferences(spec, device))
                 report.AddRepaired($"endpoint {spec.EndpointId}: {difference}");
             ConfigureHost(spec, device.Index);
+            WriteSettings(spec);
             AttachPrograms(spec, device.Index, report);
             return Describe(spec, device);
         });
     }
 
-    /// <summary>Loads the programs with new settings, such as another identity, and replaces the running ones atomically.</summary>
+    /// <summary>Gives the running programs other settings, such as another identity: the next packet sees them.</summary>
     /// <exception cref="InvalidOperationException">The endpoint has no device.</exception>
-    public async Task<EndpointInterface> UpdateAsync(EndpointInterfaceSpec spec)
-        => await AdoptAsync(spec, new DatapathReport())
-            ?? throw new InvalidOperationException($"endpoint {spec.EndpointId} has no device {spec.HostDevice}");
+    public Task<EndpointInterface> UpdateAsync(EndpointInterfaceSpec spec)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
+        return Task.Run(() =>
+        {
+            Link device = _node.Netlink.FindLink(spec.HostDevice)
+                ?? throw new InvalidOperationException($"endpoint {spec.EndpointId} has no device {spec.HostDevice}");
+            WriteSettings(spec);
+            return Describe(spec, device);
+        });
+    }
 
-    /// <summary>Removes device, links, policy and connections. Idempotent; the pod's namespace may be gone.</summary>
+    /// <summary>Removes device, links, settings, policy and connections. Idempotent; the pod's namespace may be gone.</summary>
     public async Task RemoveAsync(EndpointInterfaceSpec spec, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(spec);
@@ -109,10 +116,11 @@ public sealed class EndpointDatapath
         }
     }
 
-    /// <summary>Removes links and policy of an endpoint of which nothing but the id is known.</summary>
+    /// <summary>Removes links, settings and policy of an endpoint of which nothing but the id is known.</summary>
     public void RemoveStale(ushort endpointId)
     {
         BpfFileSystem.DeleteFolder(_node.Paths.EndpointFolder(endpointId));
+        _node.Maps.EndpointSettings.Update(endpointId, default);
         new PolicyTarget(_node.Maps).Remove(endpointId);
     }
 
@@ -177,30 +185,33 @@ public sealed class EndpointDatapath
         Sysctl.WriteAll(_node.Options.HostNamespace, [($"net/ipv4/conf/{spec.HostDevice}/rp_filter", "0")]);
     }
 
+    // Before the programs that read them are attached.
+    private void WriteSettings(EndpointInterfaceSpec spec) => _node.Maps.EndpointSettings.Update(spec.EndpointId, Settings(spec));
+
+    private static EndpointSettings Settings(EndpointInterfaceSpec spec) => new()
+    {
+        Identity = spec.Identity.Value,
+        Ip4 = spec.IPv4?.ToV4() ?? default,
+        Ip6 = spec.IPv6?.ToV6() ?? default,
+    };
+
     private void AttachPrograms(EndpointInterfaceSpec spec, int device, DatapathReport report)
     {
-        PodConstants constants = _node.SharedConstants<PodConstants>(PodObject.Image);
+        EndpointConstants constants = _node.SharedConstants<EndpointConstants>(EndpointObject.Image);
         constants.EndpointId = spec.EndpointId;
-        constants.EndpointIdentity = spec.Identity.Value;
-        constants.EndpointIp4 = spec.IPv4?.ToV4() ?? default;
-        constants.EndpointIp6 = spec.IPv6?.ToV6() ?? default;
-        constants.PerPacketLb = _node.Options.PacketLoadBalancing;
-        using BpfObject loaded = PodObject.Image.Open();
-        loaded.SetConstants(constants);
-        _node.Maps.Reuse(loaded, PodObject.Image);
-        loaded.Load();
+        using BpfObject loaded = _node.Load(EndpointObject.Image, constants);
         string folder = _node.Paths.EndpointLinks(spec.EndpointId);
         Directory.CreateDirectory(folder);
         _node.InHost(() =>
         {
-            Attach(PodObject.ToPod, ToPodPin, TcDirection.Egress);
-            Attach(PodObject.FromPod, FromPodPin, TcDirection.Ingress);
+            Attach(EndpointObject.EndpointIngress, TcDirection.Egress);
+            Attach(EndpointObject.EndpointEgress, TcDirection.Ingress);
             return true;
         });
 
-        void Attach(string program, string pin, TcDirection direction)
+        void Attach(string program, TcDirection direction)
             => NodeDatapath.Note(report, $"{program} of endpoint {spec.EndpointId}",
-                PinnedLinks.EnsureTcx(Path.Combine(folder, pin), loaded.Program(program), device, direction));
+                PinnedLinks.EnsureTcx(Path.Combine(folder, program), loaded.Program(program), device, direction));
     }
 
     private void Remove(EndpointInterfaceSpec spec)
@@ -228,10 +239,12 @@ public sealed class EndpointDatapath
         IReadOnlyList<Neighbor> neighbors = _node.Netlink.ListNeighbors(device.Index);
         foreach (Neighbor neighbor in HostNeighbors(spec, device.Index).Where(n => !neighbors.Contains(n)))
             yield return $"neighbour {neighbor.Address} is missing";
+        if (!_node.Maps.EndpointSettings.TryLookup(spec.EndpointId, out EndpointSettings settings) || settings != Settings(spec))
+            yield return "settings differ";
     }
 
     private IEnumerable<string> LinkDifferences(EndpointInterfaceSpec spec, int device)
-        => new[] { FromPodPin, ToPodPin }
+        => new[] { EndpointObject.EndpointEgress, EndpointObject.EndpointIngress }
             .Where(pin => !PinnedLinks.IsAttached(Path.Combine(_node.Paths.EndpointLinks(spec.EndpointId), pin), device))
             .Select(pin => $"program {pin} is not attached");
 

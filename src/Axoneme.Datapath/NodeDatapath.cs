@@ -103,7 +103,7 @@ public sealed class NodeDatapath : IDisposable
 
     /// <summary>Settings that all packet programs share.</summary>
     internal T SharedConstants<T>(BpfObjectImage image)
-        where T : unmanaged, IBpfConstants, IHostOverlayPodConstants
+        where T : unmanaged, IBpfConstants, IEndpointHostOverlayPodConstants
     {
         T constants = image.DefaultConstants<T>();
         constants.UplinkIfindex = _devices.Uplinks.Count == 1 ? (uint)_devices.Uplinks[0].Index : 0;
@@ -121,9 +121,27 @@ public sealed class NodeDatapath : IDisposable
     private void Ensure(DatapathReport report)
     {
         _devices.Ensure(report);
+        InstallPodPrograms(report);
         AttachDevices(report);
         AttachSockets(report);
         RemoveStaleDevices(report);
+    }
+
+    // Each write replaces a program for all endpoints at once. The pin of the array keeps the programs at work while no agent is.
+    private void InstallPodPrograms(DatapathReport report)
+    {
+        PodConstants constants = SharedConstants<PodConstants>(PodObject.Image);
+        constants.PerPacketLb = Options.PacketLoadBalancing;
+        using BpfObject pod = Load(PodObject.Image, constants);
+        Install(PodObject.FromPod, PodCall.FromPod);
+        Install(PodObject.ToPod, PodCall.ToPod);
+
+        void Install(string program, PodCall slot)
+        {
+            bool existed = Maps.PodCalls.TryLookup((uint)slot, out _);
+            pod.Program(program).SetTailCall(Maps.PodCalls.Map, (uint)slot);
+            Note(report, $"{program} of all endpoints", existed ? LinkOutcome.Adopted : LinkOutcome.Created);
+        }
     }
 
     private void AttachDevices(DatapathReport report)
@@ -146,12 +164,17 @@ public sealed class NodeDatapath : IDisposable
     }
 
     private BpfObject Load<T>(BpfObjectImage image)
-        where T : unmanaged, IBpfConstants, IHostOverlayPodConstants
+        where T : unmanaged, IBpfConstants, IEndpointHostOverlayPodConstants
+        => Load(image, SharedConstants<T>(image));
+
+    /// <summary>An object with these constants that works on the node's maps.</summary>
+    internal BpfObject Load<T>(BpfObjectImage image, T constants)
+        where T : unmanaged, IBpfConstants
     {
         BpfObject loaded = image.Open();
         try
         {
-            loaded.SetConstants(SharedConstants<T>(image));
+            loaded.SetConstants(constants);
             Maps.Reuse(loaded, image);
             loaded.Load();
             return loaded;

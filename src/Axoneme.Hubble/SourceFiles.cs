@@ -11,6 +11,7 @@ internal static class SourceFiles
         SourceFile.Pod => "pod.c",
         SourceFile.Host => "host.c",
         SourceFile.Overlay => "overlay.c",
+        SourceFile.Endpoint => "endpoint.c",
         SourceFile.Packet => "packet.h",
         SourceFile.Conntrack => "conntrack.h",
         SourceFile.Policy => "policy.h",

@@ -226,6 +226,14 @@ public enum MetricIndex : uint
     [CType("METRIC_DIRECTION_SHIFT")] DirectionShift = 8,
 }
 
+[CType("enum pod_call")]
+public enum PodCall : uint
+{
+    [CType("POD_CALL_FROM_POD")] FromPod = 0,
+    [CType("POD_CALL_TO_POD")] ToPod = 1,
+    [CType("POD_CALL_SLOTS")] Slots = 2,
+}
+
 [Flags]
 [CType("enum policy_flags")]
 public enum PolicyFlags : uint
@@ -287,6 +295,7 @@ public enum SourceFile : uint
     [CType("FILE_POD")] Pod = 1,
     [CType("FILE_HOST")] Host = 2,
     [CType("FILE_OVERLAY")] Overlay = 3,
+    [CType("FILE_ENDPOINT")] Endpoint = 4,
     [CType("FILE_PACKET")] Packet = 16,
     [CType("FILE_CONNTRACK")] Conntrack = 17,
     [CType("FILE_POLICY")] Policy = 18,

@@ -27,7 +27,7 @@ public static class HostObject
 
 /// <summary>Load-time constants of HostObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 68)]
-public struct HostConstants : IBpfConstants, IHostOverlayPodConstants
+public struct HostConstants : IBpfConstants, IEndpointHostOverlayPodConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [

@@ -8,11 +8,17 @@ namespace Axoneme.Datapath.Abi;
 /// <summary>The maps that the programs declare, by their names.</summary>
 public static class Maps
 {
+    /// <summary>cilium_calls_pod: ProgramArray, pinned</summary>
+    public static BpfMapDescriptor<uint, uint> CiliumCallsPod { get; } = new(new BpfMapSpec("cilium_calls_pod", BpfMapType.ProgramArray, 4, 4, 2) { PinByName = true });
+
     /// <summary>cilium_ct4_global: LruHash, pinned</summary>
     public static BpfMapDescriptor<Ct4Key, CtEntry> CiliumCt4Global { get; } = new(new BpfMapSpec("cilium_ct4_global", BpfMapType.LruHash, 16, 72, 524288) { PinByName = true });
 
     /// <summary>cilium_ct6_global: LruHash, pinned</summary>
     public static BpfMapDescriptor<Ct6Key, CtEntry> CiliumCt6Global { get; } = new(new BpfMapSpec("cilium_ct6_global", BpfMapType.LruHash, 40, 72, 262144) { PinByName = true });
+
+    /// <summary>cilium_endpoint_settings: Array, pinned</summary>
+    public static BpfMapDescriptor<uint, EndpointSettings> CiliumEndpointSettings { get; } = new(new BpfMapSpec("cilium_endpoint_settings", BpfMapType.Array, 4, 24, 65536) { PinByName = true });
 
     /// <summary>cilium_events: ArrayOfMaps of RingBuffer, pinned</summary>
     public static BpfMapDescriptor<uint, uint> CiliumEvents { get; } = new(new BpfMapSpec("cilium_events", BpfMapType.ArrayOfMaps, 4, 4, 256) { PinByName = true, Inner = new BpfMapSpec("cilium_events.inner", BpfMapType.RingBuffer, 0, 0, 1048576) });
@@ -78,5 +84,5 @@ public static class Maps
     public static BpfMapDescriptor<uint, PolicyState> CiliumPolicyState { get; } = new(new BpfMapSpec("cilium_policy_state", BpfMapType.Array, 4, 8, 65536) { PinByName = true });
 
     /// <summary>Every declared map.</summary>
-    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec];
+    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCallsPod.Spec, CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumEndpointSettings.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec];
 }

@@ -23,162 +23,142 @@ public static class PodObject
 }
 
 /// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 120)]
-public struct PodConstants : IBpfConstants, IHostOverlayPodConstants
+[StructLayout(LayoutKind.Explicit, Size = 92)]
+public struct PodConstants : IBpfConstants, IEndpointHostOverlayPodConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
-        ("endpoint_id", 0, 2),
-        ("endpoint_identity", 4, 4),
-        ("endpoint_ip4", 8, 4),
-        ("endpoint_ip6", 12, 16),
-        ("verify_source_address", 28, 1),
-        ("per_packet_lb", 29, 1),
-        ("service_loopback4", 32, 4),
-        ("service_loopback6", 36, 16),
-        ("uplink_ifindex", 52, 4),
-        ("uplink_mtu", 56, 4),
-        ("tunnel_ifindex", 60, 4),
-        ("tunnel_mtu", 64, 4),
-        ("tunnel_port", 68, 2),
-        ("stack_routes_world", 70, 1),
-        ("world_identity4", 72, 4),
-        ("world_identity6", 76, 4),
-        ("ct_tcp_timeout_s", 80, 4),
-        ("ct_tcp_syn_timeout_s", 84, 4),
-        ("ct_tcp_fin_timeout_s", 88, 4),
-        ("ct_any_timeout_s", 92, 4),
-        ("ct_service_tcp_timeout_s", 96, 4),
-        ("ct_service_any_timeout_s", 100, 4),
-        ("conntrack_accounting", 104, 1),
-        ("drop_events", 105, 1),
-        ("trace_events", 106, 1),
-        ("policy_verdict_events", 107, 1),
-        ("trace_aggregation", 108, 1),
-        ("trace_tcp_flags", 109, 1),
-        ("trace_interval_s", 112, 4),
-        ("event_wakeup_bytes", 116, 4),
+        ("uplink_ifindex", 0, 4),
+        ("uplink_mtu", 4, 4),
+        ("tunnel_ifindex", 8, 4),
+        ("tunnel_mtu", 12, 4),
+        ("tunnel_port", 16, 2),
+        ("stack_routes_world", 18, 1),
+        ("world_identity4", 20, 4),
+        ("world_identity6", 24, 4),
+        ("ct_tcp_timeout_s", 28, 4),
+        ("ct_tcp_syn_timeout_s", 32, 4),
+        ("ct_tcp_fin_timeout_s", 36, 4),
+        ("ct_any_timeout_s", 40, 4),
+        ("ct_service_tcp_timeout_s", 44, 4),
+        ("ct_service_any_timeout_s", 48, 4),
+        ("conntrack_accounting", 52, 1),
+        ("drop_events", 53, 1),
+        ("trace_events", 54, 1),
+        ("policy_verdict_events", 55, 1),
+        ("trace_aggregation", 56, 1),
+        ("trace_tcp_flags", 57, 1),
+        ("trace_interval_s", 60, 4),
+        ("event_wakeup_bytes", 64, 4),
+        ("verify_source_address", 68, 1),
+        ("per_packet_lb", 69, 1),
+        ("service_loopback4", 72, 4),
+        ("service_loopback6", 76, 16),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
 
-    /// <summary>Endpoint id</summary>
-    [field: FieldOffset(0)]
-    public ushort EndpointId { get; set; }
-
-    /// <summary>Security identity of the endpoint</summary>
-    [field: FieldOffset(4)]
-    public uint EndpointIdentity { get; set; }
-
-    /// <summary>IPv4 address, the only one it may send from; 0 none</summary>
-    [field: FieldOffset(8)]
-    public NetU32 EndpointIp4 { get; set; }
-
-    /// <summary>IPv6 address, likewise; :: none</summary>
-    [field: FieldOffset(12)]
-    public Ip6Addr EndpointIp6 { get; set; }
-
-    /// <summary>Drop what comes from another source address</summary>
-    [field: FieldOffset(28)]
-    public bool VerifySourceAddress { get; set; }
-
-    /// <summary>Translate service addresses for each packet, where the socket layer does not</summary>
-    [field: FieldOffset(29)]
-    public bool PerPacketLb { get; set; }
-
-    /// <summary>Source that a pod sees when it reaches itself through a service (169.254.42.1)</summary>
-    [field: FieldOffset(32)]
-    public NetU32 ServiceLoopback4 { get; set; }
-
-    /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(36)]
-    public Ip6Addr ServiceLoopback6 { get; set; }
-
     /// <summary>Device of direct routes to other nodes; 0 asks the routing table for each packet</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(0)]
     public uint UplinkIfindex { get; set; }
 
     /// <summary>Largest IP packet that direct routes carry</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(4)]
     public uint UplinkMtu { get; set; }
 
     /// <summary>Tunnel device; 0 routes to other nodes directly</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(8)]
     public uint TunnelIfindex { get; set; }
 
     /// <summary>Largest IP packet that fits into the tunnel</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(12)]
     public uint TunnelMtu { get; set; }
 
     /// <summary>UDP port of the tunnel, network order (8472); pods may not send to it on nodes</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(16)]
     public NetU16 TunnelPort { get; set; }
 
     /// <summary>Leave traffic that goes out of the cluster to the host stack, which may masquerade it</summary>
-    [field: FieldOffset(70)]
+    [field: FieldOffset(18)]
     public bool StackRoutesWorld { get; set; }
 
     /// <summary>Identity of IPv4 addresses that are not known</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(20)]
     public uint WorldIdentity4 { get; set; }
 
     /// <summary>Identity of IPv6 addresses that are not known</summary>
-    [field: FieldOffset(76)]
+    [field: FieldOffset(24)]
     public uint WorldIdentity6 { get; set; }
 
     /// <summary>Life of an established TCP connection without packets</summary>
-    [field: FieldOffset(80)]
+    [field: FieldOffset(28)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(84)]
+    [field: FieldOffset(32)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(88)]
+    [field: FieldOffset(36)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(92)]
+    [field: FieldOffset(40)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(96)]
+    [field: FieldOffset(44)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(100)]
+    [field: FieldOffset(48)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(52)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(105)]
+    [field: FieldOffset(53)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(106)]
+    [field: FieldOffset(54)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(107)]
+    [field: FieldOffset(55)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(108)]
+    [field: FieldOffset(56)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(109)]
+    [field: FieldOffset(57)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(60)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(64)]
     public uint EventWakeupBytes { get; set; }
+
+    /// <summary>Drop what comes from another source address</summary>
+    [field: FieldOffset(68)]
+    public bool VerifySourceAddress { get; set; }
+
+    /// <summary>Translate service addresses for each packet, where the socket layer does not</summary>
+    [field: FieldOffset(69)]
+    public bool PerPacketLb { get; set; }
+
+    /// <summary>Source that a pod sees when it reaches itself through a service (169.254.42.1)</summary>
+    [field: FieldOffset(72)]
+    public NetU32 ServiceLoopback4 { get; set; }
+
+    /// <summary>Likewise for IPv6</summary>
+    [field: FieldOffset(76)]
+    public Ip6Addr ServiceLoopback6 { get; set; }
 }

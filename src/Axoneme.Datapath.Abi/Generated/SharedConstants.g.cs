@@ -3,7 +3,7 @@
 #nullable enable
 namespace Axoneme.Datapath.Abi;
 
-public interface IHostOverlayPodConstants
+public interface IEndpointHostOverlayPodConstants
 {
     /// <summary>Count packets and bytes of each connection</summary>
     bool ConntrackAccounting { get; set; }

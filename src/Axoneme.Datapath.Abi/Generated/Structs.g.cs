@@ -140,6 +140,25 @@ public struct EndpointInfo : IEquatable<EndpointInfo>
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
 
+[CType("struct endpoint_settings")]
+[StructLayout(LayoutKind.Explicit, Size = 24)]
+public struct EndpointSettings : IEquatable<EndpointSettings>
+{
+    [FieldOffset(0), CType("identity")] public uint Identity;
+    [FieldOffset(4), CType("ip4")] public NetU32 Ip4;
+    [FieldOffset(8), CType("ip6")] public Ip6Addr Ip6;
+
+    public static bool operator ==(in EndpointSettings left, in EndpointSettings right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in EndpointSettings left, in EndpointSettings right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(EndpointSettings other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is EndpointSettings other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
 [CType("struct event")]
 [StructLayout(LayoutKind.Explicit, Size = 200)]
 public struct Event : IEquatable<Event>

@@ -7,7 +7,7 @@ using Axoneme.Network;
 
 namespace Axoneme.Datapath.Tests;
 
-/// <summary>A pod of the node under test and the programs loaded for it.</summary>
+/// <summary>A pod of the node under test and its own programs, which call those that all pods share.</summary>
 public sealed record Pod(ushort Id, uint Identity, IpAddress Address4, IpAddress Address6, BpfObject Programs, BpfMap<PolicyKey, PolicyEntry> Policy)
 {
     public uint Interface => 1000u + Id;
@@ -47,18 +47,19 @@ public sealed class Node : IDisposable
     public Node(bool tunnel = false, bool perPacketLb = false, uint? uplink = Uplink, uint connections = 1024, TraceAggregation aggregation = TraceAggregation.Connections)
     {
         TunnelMode = tunnel;
-        PerPacketLb = perPacketLb;
         UplinkInterface = uplink ?? 0;
         Connections = connections;
         Aggregation = aggregation;
         Host = Load(HostObject.Image, HostObject.Image.DefaultConstants<HostConstants>(), Common);
         Overlay = Load(OverlayObject.Image, OverlayObject.Image.DefaultConstants<OverlayConstants>(), Common);
+        PodConstants pod = PodObject.Image.DefaultConstants<PodConstants>();
+        pod.PerPacketLb = perPacketLb;
+        Shared = Load(PodObject.Image, pod, Common);
+        InstallShared();
         _events = OpenEvents();
     }
 
     public bool TunnelMode { get; }
-
-    public bool PerPacketLb { get; }
 
     public uint UplinkInterface { get; }
 
@@ -70,6 +71,9 @@ public sealed class Node : IDisposable
 
     public BpfObject Overlay { get; }
 
+    /// <summary>The programs that all pods share.</summary>
+    public BpfObject Shared { get; }
+
     public BpfMap<TKey, TValue> Map<TKey, TValue>(BpfMapDescriptor<TKey, TValue> map)
         where TKey : unmanaged
         where TValue : unmanaged
@@ -77,17 +81,12 @@ public sealed class Node : IDisposable
 
     public Pod AddPod(ushort id, uint identity, string address4, string address6)
     {
-        PodConstants constants = PodObject.Image.DefaultConstants<PodConstants>();
-        constants.EndpointId = id;
-        constants.EndpointIdentity = identity;
-        constants.EndpointIp4 = (uint)IpAddress.Parse(address4).Number;
-        constants.EndpointIp6 = Ip6(IpAddress.Parse(address6));
-        constants.PerPacketLb = PerPacketLb;
-        BpfObject programs = Load(PodObject.Image, constants, Common);
+        BpfObject programs = LoadEndpointPrograms(id);
         BpfMap policy = BpfMap.Create(Maps.CiliumPolicyMaps.Spec.Inner!);
         _owned.Add(policy);
         var pod = new Pod(id, identity, IpAddress.Parse(address4), IpAddress.Parse(address6), programs, policy.As<PolicyKey, PolicyEntry>());
         _maps[Maps.CiliumPolicyMaps.Spec.Name].SetInner(BitConverter.GetBytes((uint)id), policy);
+        Configure(pod, identity);
         AddEndpoint(pod.Address4, pod, 0);
         AddEndpoint(pod.Address6, pod, 0);
         AddIdentity(address4, identity);
@@ -95,6 +94,12 @@ public sealed class Node : IDisposable
         Enforce(pod, 0);
         return pod;
     }
+
+    /// <summary>Writes the pod's settings; identity 0 is what is left of a removed pod.</summary>
+    public void Configure(Pod pod, uint identity)
+        => Map(Maps.CiliumEndpointSettings).Update(
+            pod.Id,
+            new EndpointSettings { Identity = identity, Ip4 = (uint)pod.Address4.Number, Ip6 = Ip6(pod.Address6) });
 
     /// <summary>An address of the node itself.</summary>
     public void AddHostAddress(string address)
@@ -168,10 +173,10 @@ public sealed class Node : IDisposable
         WriteSlot(address, port, 0, protocol, new LbService { Count = (ushort)backends.Length, RevNat = reverseNat });
     }
 
-    public Outcome Send(Pod pod, Packet packet, uint segment = 0) => Run(pod.Programs.Program(PodObject.FromPod), packet.ToBytes(), segment: segment);
+    public Outcome Send(Pod pod, Packet packet, uint segment = 0) => Run(pod.Programs.Program(EndpointObject.EndpointEgress), packet.ToBytes(), segment: segment);
 
     /// <summary>What the host stack sends to the pod.</summary>
-    public Outcome Receive(Pod pod, Packet packet, uint mark = 0) => Run(pod.Programs.Program(PodObject.ToPod), packet.ToBytes(), mark);
+    public Outcome Receive(Pod pod, Packet packet, uint mark = 0) => Run(pod.Programs.Program(EndpointObject.EndpointIngress), packet.ToBytes(), mark);
 
     public Outcome FromNetwork(Packet packet) => Run(Host.Program(HostObject.FromNetdev), packet.ToBytes());
 
@@ -203,6 +208,13 @@ public sealed class Node : IDisposable
         return values.Aggregate(0ul, (sum, value) => sum + value.Packets);
     }
 
+    public BpfObject LoadEndpointPrograms(ushort id)
+    {
+        EndpointConstants constants = EndpointObject.Image.DefaultConstants<EndpointConstants>();
+        constants.EndpointId = id;
+        return Load(EndpointObject.Image, constants, Common);
+    }
+
     public BpfObject LoadSocketPrograms() => Load(SockObject.Image, SockObject.Image.DefaultConstants<SockConstants>(), constants => constants);
 
     public static Ip6Addr Ip6(IpAddress address)
@@ -213,7 +225,7 @@ public sealed class Node : IDisposable
     }
 
     private T Common<T>(T constants)
-        where T : unmanaged, IHostOverlayPodConstants
+        where T : unmanaged, IEndpointHostOverlayPodConstants
     {
         constants.UplinkIfindex = UplinkInterface;
         constants.TunnelIfindex = TunnelMode ? Tunnel : 0;
@@ -239,6 +251,15 @@ public sealed class Node : IDisposable
         foreach (string name in image.Maps.Keys.Where(name => !_maps.ContainsKey(name)))
             _maps[name] = loaded.Map(name);
         return loaded;
+    }
+
+    private void InstallShared()
+    {
+        BpfMap calls = BpfMap.Create(Maps.CiliumCallsPod.Spec);
+        _owned.Add(calls);
+        _maps[calls.Name] = calls;
+        Shared.Program(PodObject.FromPod).SetTailCall(calls, (uint)PodCall.FromPod);
+        Shared.Program(PodObject.ToPod).SetTailCall(calls, (uint)PodCall.ToPod);
     }
 
     private RingBufferReader OpenEvents()

@@ -99,5 +99,5 @@ public sealed class OddPacketTests
         Assert.Equal(DropReason.UnsupportedL2Protocol, Sent(c, frame).Dropped);
     }
 
-    private static Outcome Sent(Cluster cluster, byte[] frame) => cluster.Node.Run(cluster.Client.Programs.Program(PodObject.FromPod), frame);
+    private static Outcome Sent(Cluster cluster, byte[] frame) => cluster.Node.Run(cluster.Client.Programs.Program(EndpointObject.EndpointEgress), frame);
 }

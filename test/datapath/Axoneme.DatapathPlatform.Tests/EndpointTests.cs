@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
+using Axoneme.Bpf;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
@@ -79,7 +80,7 @@ public sealed class EndpointTests
     }
 
     [Fact]
-    public async Task Lost_route_neighbour_and_link_are_found_and_put_back()
+    public async Task Lost_route_neighbour_settings_and_link_are_found_and_put_back()
     {
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
@@ -88,15 +89,16 @@ public sealed class EndpointTests
         EndpointInterface created = await node.Endpoints.CreateAsync(spec, pod);
         node.Netlink.DeleteRoute(new Route(IpPrefix.Single(spec.IPv4!.Value)) { Device = created.HostIndex });
         node.Netlink.DeleteNeighbor(new Neighbor(created.HostIndex, spec.IPv6!.Value));
-        File.Delete(Path.Combine(test.Paths.EndpointLinks(5), "from_pod"));
+        node.Maps.EndpointSettings.Update(5, default);
+        File.Delete(Path.Combine(test.Paths.EndpointLinks(5), "endpoint_egress"));
 
         Assert.Equal(
-            [$"route {spec.IPv4}/32 is missing", $"neighbour {spec.IPv6} is missing", "program from_pod is not attached"],
+            [$"route {spec.IPv4}/32 is missing", $"neighbour {spec.IPv6} is missing", "settings differ", "program endpoint_egress is not attached"],
             await node.Endpoints.CheckAsync(spec, pod));
         var report = new DatapathReport();
         await node.Endpoints.AdoptAsync(spec, report);
-        Assert.Equal(["from_pod of endpoint 5"], report.Created);
-        Assert.Equal(2, report.Repaired.Count);
+        Assert.Equal(["endpoint_egress of endpoint 5"], report.Created);
+        Assert.Equal(3, report.Repaired.Count);
         Assert.Empty(await node.Endpoints.CheckAsync(spec, pod));
     }
 
@@ -148,8 +150,56 @@ public sealed class EndpointTests
         Assert.False(File.Exists(test.Paths.PolicyMap(5)));
         Assert.Empty(new EndpointMapTarget(node.Maps).Read());
         Assert.Null(new PolicyTarget(node.Maps).Read(5));
+        Assert.True(node.Maps.EndpointSettings.TryLookup(5, out EndpointSettings settings));
+        Assert.Equal(default, settings);
         Assert.DoesNotContain(node.Netlink.ListRoutes(), r => r.Destination.IsSingle && r.Protocol == RouteProtocol.Axoneme);
         Assert.Null(await node.Endpoints.AdoptAsync(spec, new DatapathReport()));
+    }
+
+    [Fact]
+    public async Task Pods_talk_while_no_agent_runs_and_before_a_new_one_adopts_them()
+    {
+        using var test = new TestNode();
+        NetworkNamespace first;
+        NetworkNamespace second;
+        using (NodeDatapath node = test.Start())
+        {
+            first = await AddPod(test, node, 5);
+            second = await AddPod(test, node, 6);
+        }
+
+        IpAddress target = TestNode.Router4.Add(6);
+        using var echo = new UdpEcho(second, target);
+        using var client = new UdpPing(first, target);
+        Assert.True(client.Exchange(1));
+        // The new agent's programs cannot work on the connections of the old one.
+        test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem("cilium_ct4_global", 8192) };
+        using NodeDatapath again = test.Start();
+        Assert.True(client.Exchange(2));
+        Assert.Empty(again.Maps.Ct4.Entries());
+        foreach (ushort id in new ushort[] { 5, 6 })
+            Assert.NotNull(await again.Endpoints.AdoptAsync(TestNode.Endpoint(id), new DatapathReport()));
+        Assert.True(client.Exchange(3));
+        Assert.NotEmpty(again.Maps.Ct4.Entries());
+    }
+
+    [Fact]
+    public async Task Another_identity_needs_no_other_program()
+    {
+        using var test = new TestNode();
+        using NodeDatapath node = test.Start();
+        await AddPod(test, node, 5);
+        uint program = AttachedProgram();
+        await node.Endpoints.UpdateAsync(TestNode.Endpoint(5) with { Identity = new SecurityIdentity(2000) });
+        Assert.True(node.Maps.EndpointSettings.TryLookup(5, out EndpointSettings settings));
+        Assert.Equal(2000u, settings.Identity);
+        Assert.Equal(program, AttachedProgram());
+
+        uint AttachedProgram()
+        {
+            using BpfLink link = BpfLink.TryOpenPinned(Path.Combine(test.Paths.EndpointLinks(5), "endpoint_egress"))!;
+            return link.GetInfo().ProgramId;
+        }
     }
 
     /// <summary>Creates a pod with an endpoint that may talk to everybody.</summary>

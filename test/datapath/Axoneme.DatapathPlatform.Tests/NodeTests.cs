@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Datapath;
+using Axoneme.Datapath.Abi;
 using Axoneme.Netlink;
 using Axoneme.Network;
 
@@ -24,6 +25,8 @@ public sealed class NodeTests
         Assert.Empty(again.Report.Repaired);
         Assert.Contains("device cilium_host", again.Report.Adopted);
         Assert.Contains("from_host on cilium_host", again.Report.Adopted);
+        Assert.Contains("from_pod of all endpoints", first.Created);
+        Assert.Contains("from_pod of all endpoints", again.Report.Adopted);
         Assert.Contains(again.Report.Adopted, a => a.StartsWith("sock_connect4", StringComparison.Ordinal));
         Assert.Equal(mode == RoutingMode.Vxlan, again.Report.Adopted.Contains("from_overlay on cilium_vxlan"));
         Assert.Contains(again.Netlink.ListAddresses(again.HostDevice), a => a.Address == TestNode.Router4 && a.PrefixLength == 32);
@@ -36,12 +39,17 @@ public sealed class NodeTests
         test.Start().Dispose();
         test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem("cilium_ct4_global", 8192) };
         using NodeDatapath again = test.Start();
-        Assert.Equal(["map cilium_ct4_global was replaced: max entries: declared 8192, pinned 4096"], again.Report.Repaired);
+        Assert.Equal(
+            [
+                "map cilium_ct4_global was replaced: max entries: declared 8192, pinned 4096",
+                "map cilium_calls_pod was replaced: its programs work on other maps",
+            ],
+            again.Report.Repaired);
         Assert.True(File.Exists(test.Paths.Map("cilium_ct4_global_old")));
     }
 
     [Fact]
-    public void Vanished_device_and_link_come_back()
+    public void Vanished_device_link_and_shared_program_come_back()
     {
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
@@ -52,6 +60,8 @@ public sealed class NodeTests
 
         File.Delete(Path.Combine(test.Paths.DeviceLinks(DatapathPaths.HostDevice), "from_host"));
         Assert.Equal(["from_host on cilium_host"], node.Repair().Created);
+        Assert.True(node.Maps.PodCalls.TryDelete((uint)PodCall.ToPod));
+        Assert.Equal(["to_pod of all endpoints"], node.Repair().Created);
         Assert.Empty(node.Repair().Created);
     }
 
