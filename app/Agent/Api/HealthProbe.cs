@@ -26,7 +26,7 @@ internal sealed class HealthProbe(StatusReport report)
         string? problem = Problem(request.Headers["require-k8s-connectivity"]);
         context.Response.StatusCode = problem is null ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable;
         context.Response.ContentType = "text/plain; charset=utf-8";
-        await context.Response.WriteAsync(problem ?? "ok", context.RequestAborted);
+        await context.Response.WriteAsync(problem ?? "ok");
     }
 
     // Probes say "false" so that an API server that is away does not restart every agent of the cluster.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Buffers;
 using System.Globalization;
 using Axoneme.AgentApi;
 using Axoneme.Bpf;
@@ -14,16 +15,21 @@ internal sealed class MapViews(ApiSources sources)
 {
     private const string PolicyPrefix = "cilium_policy_v2_";
 
+    private static readonly SearchValues<char> NameCharacters =
+        SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
     private string Folder => new DatapathPaths(sources.Options.BpfRoot).Maps;
 
     public IReadOnlyList<BpfMapModel> All()
     {
         string[] names = Directory.Exists(Folder) ? [.. Directory.EnumerateFiles(Folder).Select(Path.GetFileName).OfType<string>()] : [];
+        // Which map a failure is about shows only in its cache, and that is worth building only when there is a failure.
+        bool isFailing = (sources.Running?.Reconcilers() ?? []).Any(view => view.Failing().Count > 0);
         List<BpfMapModel> maps = [];
         foreach (string name in names.Order(StringComparer.Ordinal))
         {
             if (Read(name) is { } map)
-                maps.Add(map with { Errors = Cache(name)?.LongCount(entry => entry.LastError is not null) });
+                maps.Add(isFailing ? map with { Errors = ErrorsIn(Cache(name)) } : map);
         }
 
         return maps;
@@ -37,11 +43,10 @@ internal sealed class MapViews(ApiSources sources)
             throw ApiException.BadRequest($"'{name}' is not the name of a map");
         BpfMapModel map = Read(name) ?? throw ApiException.NotFound($"there is no map '{name}' in {Folder}");
         List<BpfMapEntry>? cache = Cache(name);
-        return map with { Cache = cache, Errors = cache?.LongCount(entry => entry.LastError is not null) };
+        return map with { Cache = cache, Errors = ErrorsIn(cache) };
     }
 
-    private static readonly System.Buffers.SearchValues<char> NameCharacters =
-        System.Buffers.SearchValues.Create("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+    private static long? ErrorsIn(List<BpfMapEntry>? cache) => cache?.LongCount(entry => entry.LastError is not null);
 
     private BpfMapModel? Read(string name)
     {

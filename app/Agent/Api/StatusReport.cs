@@ -156,9 +156,8 @@ internal sealed class StatusReport(ApiSources sources)
 
     private static string ReadVersion()
     {
-        Assembly assembly = typeof(StatusReport).Assembly;
-        string version = assembly.GetName().Version?.ToString(3) ?? "0.0.0";
-        string? informational = assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
+        string version = AgentVersion.Text;
+        string? informational = typeof(StatusReport).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion;
         string commit = informational?.Split('+') is [_, { Length: >= 8 } sha] ? $"-{sha[..8]}" : "";
         return $"{version} (v{version}{commit})";
     }
