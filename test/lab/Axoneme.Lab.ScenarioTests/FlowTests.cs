@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+
+namespace Axoneme.Lab.ScenarioTests;
+
+[Collection(NativeCollection.Name)]
+public sealed class FlowTests(NativeLab lab)
+{
+    private Task<string> ObserveAsync(string node, string filters, Func<string, bool> holds)
+        => Eventually.IsAsync($"hubble observe {filters}", async () => (await lab.NodeAsync(node, ["hubble", "observe", .. filters.Split(' ')])).Require(), holds);
+
+    [Fact]
+    public async Task Forwarded_flows_carry_the_names_of_pods()
+    {
+        await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/far")} 7", $"axl udp {lab.V6("work/near")} 7"]);
+        await ObserveAsync("node1", "--from-pod work/client --to-pod work/far --protocol tcp --last 20",
+            t => t.Contains("work/client:") && t.Contains("work/far:7 ") && t.Contains("FORWARDED"));
+        await ObserveAsync("node2", "--to-pod work/far --last 20", t => t.Contains("work/client:") && t.Contains("FORWARDED"));
+        await ObserveAsync("node1", "--to-pod work/near --protocol udp --ipv6 --last 20", t => t.Contains("work/near:7 ") && t.Contains("UDP"));
+    }
+
+    [Fact]
+    public async Task Dropped_flows_carry_the_verdict_and_the_reason()
+    {
+        await using IAsyncDisposable policy = await lab.WithAsync(
+            "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: shut, namespace: guarded}, spec: {podSelector: {matchLabels: {app: server}}}}");
+        await lab.ExpectAsync("exec guarded/stranger", [], [$"axl tcp {lab.V4("guarded/server")} 7"]);
+        string drops = await ObserveAsync("node2", "--verdict DROPPED --from-pod guarded/stranger --last 20", t => t.Contains("Policy denied DROPPED"));
+        Assert.Contains("guarded/server:7 ", drops);
+        Assert.DoesNotContain("FORWARDED", drops);
+        await ObserveAsync("node2", "--type policy-verdict --to-pod guarded/server --last 20", t => t.Contains("policy-verdict:none INGRESS DENIED"));
+    }
+
+    [Fact]
+    public async Task Filters_leave_out_what_they_should()
+    {
+        await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/near")} 7", $"axl udp {lab.V4("work/near")} 7"]);
+        string udp = await ObserveAsync("node1", "--protocol udp --pod work/near --last 50", t => t.Contains("work/near:7 "));
+        Assert.All(udp.Split('\n', StringSplitOptions.RemoveEmptyEntries), line => Assert.Contains("UDP", line));
+        string other = (await lab.NodeAsync("node1", "hubble", "observe", "--namespace", "nowhere", "--last", "50")).Require();
+        Assert.Empty(other);
+        string not = (await lab.NodeAsync("node1", "hubble", "observe", "--not", "--namespace", "work", "--last", "50")).Require();
+        Assert.DoesNotContain("work/", not);
+    }
+
+    [Fact]
+    public async Task Following_shows_flows_as_they_happen()
+    {
+        using Process follow = lab.Start("node", "node1", "--", "hubble", "observe", "--follow", "--from-pod", "other/visitor", "-o", "json");
+        Task<string?> line = follow.StandardOutput.ReadLineAsync();
+        // The observer may subscribe after the first of them.
+        await Eventually.IsAsync("a flow", async () =>
+        {
+            await lab.ExpectAsync("exec other/visitor", [$"axl tcp {lab.V4("work/near")} 7"]);
+            return line.IsCompleted;
+        }, seen => seen);
+        Assert.Contains("\"pod_name\":\"visitor\"", await line);
+        follow.Kill();
+        await follow.WaitForExitAsync();
+    }
+}

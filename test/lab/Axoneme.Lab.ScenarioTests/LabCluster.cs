@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
+
+namespace Axoneme.Lab.ScenarioTests;
+
+/// <summary>
+/// A cluster of two nodes with the pods of workload.yaml, which the tests of a collection share. It is driven as a user drives it:
+/// by the lab's command line and kubectl. Only what a test adds is its own to remove.
+/// </summary>
+public abstract class LabCluster(string name, string routing) : IAsyncLifetime
+{
+    public const string OutsideV4 = "203.0.113.10";
+    public const string OutsideV6 = "2001:db8::10";
+
+    /// <summary>Node 1 as its pods' gateway.</summary>
+    public const string Router1V6 = "fd00:244::1";
+
+    private readonly List<Process> _servers = [];
+    private string _manifests = "";
+    private Dictionary<string, string[]> _addresses = [];
+
+    public string Name => name;
+
+    public string Kubeconfig => $"/run/axoneme-lab-{name}/kubeconfig";
+
+    public static string Artifacts { get; } = FindArtifacts();
+
+    private static string Program => Path.Combine(Artifacts, "lab", "axoneme-lab");
+
+    public async ValueTask InitializeAsync()
+    {
+        _manifests = Directory.CreateTempSubdirectory("axoneme-lab-test-").FullName;
+        using (var reader = new StreamReader(typeof(LabCluster).Assembly.GetManifestResourceStream("workload.yaml")!))
+            await File.WriteAllTextAsync(Path.Combine(_manifests, "workload.yaml"), await reader.ReadToEndAsync());
+        try
+        {
+            (await LabAsync("up", "--nodes", "2", "--routing", routing, "--no-demo", "--manifests", _manifests)).Require();
+            _addresses = await ReadAddressesAsync();
+            await ServeAsync("outside");
+            await ServeAsync("node", "node1");
+            await ServeAsync("node", "node2");
+        }
+        catch (Exception e)
+        {
+            // xUnit does not dispose what failed to start.
+            string logs = $"{await LabAsync("logs", "node1")}\n{await LabAsync("logs", "node2")}";
+            await DisposeAsync();
+            throw new InvalidOperationException($"{e.Message}\n{logs}", e);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        CommandResult down = await LabAsync("down");
+        foreach (Process server in _servers)
+            server.Dispose();
+        Directory.Delete(_manifests, recursive: true);
+        GC.SuppressFinalize(this);
+        down.Require();
+    }
+
+    /// <summary>A <c>lab</c> command on this lab.</summary>
+    public Task<CommandResult> LabAsync(params string[] arguments) => Command.RunAsync(Program, ["--name", name, .. arguments]);
+
+    public Task<CommandResult> NodeAsync(string node, params string[] command) => LabAsync(["node", node, "--", .. command]);
+
+    public Task<CommandResult> ExecAsync(string pod, params string[] command) => LabAsync(["exec", pod, "--", .. command]);
+
+    public Process Start(params string[] arguments) => Command.Start(Program, ["--name", name, .. arguments]);
+
+    public Task<CommandResult> KubectlAsync(string input, params string[] arguments)
+        => Command.RunAsync("kubectl", ["--kubeconfig", Kubeconfig, .. arguments], input);
+
+    public async Task<string> ApplyAsync(string manifest) => (await KubectlAsync(manifest, "apply", "-f", "-")).Require();
+
+    /// <summary>Applies objects until the end of a test.</summary>
+    public async Task<IAsyncDisposable> WithAsync(string manifest)
+    {
+        var applied = new Applied(this, manifest);
+        await ApplyAsync(manifest);
+        return applied;
+    }
+
+    public string V4(string pod) => _addresses[pod].First(a => !a.Contains(':'));
+
+    public string V6(string pod) => _addresses[pod].First(a => a.Contains(':'));
+
+    public static string NodeV4(int node) => $"172.30.0.1{node}";
+
+    public static string NodeV6(int node) => $"fd00:30::1{node}";
+
+    /// <summary>Tries commands at one place of the lab, all at the same time, until each has the outcome that it should have.</summary>
+    /// <param name="from">"exec POD", "node NODE" or "outside".</param>
+    /// <param name="work">Commands that must come to succeed.</param>
+    /// <param name="blocked">Commands that must come to get no answer; another failure is not good enough.</param>
+    public async Task ExpectAsync(string from, IReadOnlyList<string> work, IReadOnlyList<string>? blocked = null)
+    {
+        const string functions = """
+            works() { n=0; until out=$("$@" 2>&1); do n=$((n+1)); [ $n -lt 20 ] || { echo "should work: $*: $out"; return; }; sleep 0.2; done; }
+            blocked() { n=0; while out=$("$@" 2>&1); [ -n "${out##*no answer*}" ] && [ -n "${out##*TimedOut*}" ]; do
+              n=$((n+1)); [ $n -lt 50 ] || { echo "should get no answer: $*: $out"; return; }; sleep 0.2; done; }
+
+            """;
+        string script = functions + string.Concat(work.Select(c => $"works {c} &\n"))
+            + string.Concat((blocked ?? []).Select(c => $"blocked {c} &\n")) + "wait\n";
+        CommandResult result = await LabAsync([.. from.Split(' '), "--", "sh", "-c", script]);
+        Assert.True(result.Status == 0 && result.Output.Length == 0 && result.Error.Length == 0, $"from {from}: {result.Output}{result.Error}");
+    }
+
+    private async Task ServeAsync(params string[] place)
+    {
+        Process server = Start([.. place, "--", "axl", "echo"]);
+        _servers.Add(server);
+        await ExpectAsync(string.Join(' ', place), ["axl tcp 127.0.0.1 7 1"]);
+        Assert.False(server.HasExited, "the echo server ended at once");
+    }
+
+    private async Task<Dictionary<string, string[]>> ReadAddressesAsync()
+    {
+        const string path = """jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name}{range .status.podIPs[*]} {.ip}{end}{"\n"}{end}""";
+        string table = (await KubectlAsync("", "get", "pods", "-A", "-o", path)).Require();
+        return table.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' ')).ToDictionary(f => f[0], f => f[1..]);
+    }
+
+    private static string FindArtifacts()
+    {
+        string? root = Environment.GetEnvironmentVariable("AXONEME_ROOT") ?? AppContext.BaseDirectory;
+        while (root is not null && !File.Exists(Path.Combine(root, "axoneme.slnx")))
+            root = Path.GetDirectoryName(root);
+        string artifacts = Path.Combine(root ?? "/", "artifacts");
+        return File.Exists(Path.Combine(artifacts, "lab", "axoneme-lab"))
+            ? artifacts : throw new InvalidOperationException($"{artifacts} holds no lab: ./axoneme builds it");
+    }
+
+    private sealed class Applied(LabCluster lab, string manifest) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync()
+            => (await lab.KubectlAsync(manifest, "delete", "--ignore-not-found", "--timeout=30s", "-f", "-")).Require();
+    }
+}
+
+public sealed class NativeLab() : LabCluster("test-native", "native");
+
+public sealed class VxlanLab() : LabCluster("test-vxlan", "vxlan");
+
+[CollectionDefinition(Name)]
+public sealed class NativeCollection : ICollectionFixture<NativeLab>
+{
+    public const string Name = "native";
+}
+
+[CollectionDefinition(Name)]
+public sealed class VxlanCollection : ICollectionFixture<VxlanLab>
+{
+    public const string Name = "vxlan";
+}
