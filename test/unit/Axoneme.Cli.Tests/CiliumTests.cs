@@ -124,27 +124,44 @@ public sealed class CiliumTests
         Assert.Contains(expected, errors, StringComparison.Ordinal);
     }
 
-    private static async Task<(int Code, string Output, string Errors)> RunAsync(string arguments, string json, int status = 200)
+    [Fact]
+    public async Task Dump_of_tables_is_one_object()
+    {
+        (int code, string text, _) = await RunAsync("statedb dump -o jsonpath={.nodes.rows[1][0]}", request => request.Contains("/tables/nodes ", StringComparison.Ordinal)
+            ? """{"name":"nodes","revision":3,"columns":["Name"],"rows":[["a"],["b"]]}""" : """[{"name":"nodes","objects":2,"revision":3,"initialized":true}]""");
+        Assert.Equal((0, "b\n"), (code, text));
+    }
+
+    private static Task<(int Code, string Output, string Errors)> RunAsync(string arguments, string json, int status = 200)
+        => RunAsync(arguments, _ => json, status);
+
+    private static async Task<(int Code, string Output, string Errors)> RunAsync(string arguments, Func<string, string> answer, int status = 200)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        _ = ServeOneAsync(listener, json, status);
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        Task serving = ServeAsync(listener, answer, status, end.Token);
         var output = new StringWriter();
         var errors = new StringWriter();
         string[] all = ["-H", $"tcp://{listener.LocalEndpoint}", .. arguments.Split(' ')];
         int code = await CiliumCommand.RunAsync(all, output, errors, TestContext.Current.CancellationToken);
+        await end.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => serving);
         return (code, output.ToString(), errors.ToString());
     }
 
-    private static async Task ServeOneAsync(TcpListener listener, string json, int status)
+    private static async Task ServeAsync(TcpListener listener, Func<string, string> answer, int status, CancellationToken cancellation)
     {
-        using Socket client = await listener.AcceptSocketAsync(TestContext.Current.CancellationToken);
         byte[] buffer = new byte[8192];
-        await client.ReceiveAsync(buffer, TestContext.Current.CancellationToken);
-        byte[] body = Encoding.UTF8.GetBytes(json);
-        byte[] head = Encoding.ASCII.GetBytes(
-            $"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n");
-        await client.SendAsync((byte[])[.. head, .. body], TestContext.Current.CancellationToken);
-        client.Shutdown(SocketShutdown.Send);
+        while (true)
+        {
+            using Socket client = await listener.AcceptSocketAsync(cancellation);
+            int length = await client.ReceiveAsync(buffer, cancellation);
+            byte[] body = Encoding.UTF8.GetBytes(answer(Encoding.ASCII.GetString(buffer, 0, length)));
+            byte[] head = Encoding.ASCII.GetBytes(
+                $"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\nConnection: close\r\n\r\n");
+            await client.SendAsync((byte[])[.. head, .. body], cancellation);
+            client.Shutdown(SocketShutdown.Send);
+        }
     }
 }
