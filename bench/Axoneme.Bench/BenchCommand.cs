@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text.Json;
-using Axoneme.Bench.Sites;
+using Axoneme.Bench.Suites;
 
 namespace Axoneme.Bench;
 
 /// <summary><c>axoneme bench [NAME...] [--json FILE] [--pairs N] [--seconds S]</c>.</summary>
 internal static class BenchCommand
 {
-
     public static int Run(string[] args)
     {
         BenchOptions options = BenchOptions.Parse(args);
@@ -17,8 +16,9 @@ internal static class BenchCommand
             return 0;
         }
 
+        Leftovers.RemoveOnSignals();
         var rows = new List<Row>();
-        foreach ((string name, Func<BenchOptions, IEnumerable<Row>> run) in Suites.All)
+        foreach ((string name, Func<BenchOptions, IEnumerable<Row>> run) in SuiteList.All)
         {
             if (options.Names.Count > 0 && !options.Names.Contains(name))
                 continue;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 using Axoneme.Bench.Sites;
+using Axoneme.Bench.Suites;
 
 namespace Axoneme.Bench;
 
@@ -13,10 +14,12 @@ internal sealed record BenchOptions
           noise      the reference against itself: what differences mean nothing on this machine
           pods       pod to pod, on one node and across nodes, against routed veth pairs of the same shape
           services   a ClusterIP against the pod behind it
-          programs   cost of the pod program for one packet, by test run
+          programs   cost of the pod program for one packet, by test run, and of loading it
+          cni        ADD of the CNI plugin as a process, ten at once
+          changes    from an API write to the kernel's maps, with 500 policies and 1,000 services
 
           --json FILE   also write the rows to FILE
-          --pairs N     pairs of runs for each row (default 7)
+          --pairs N     pairs of runs for each ratio, rounds of ten for cni (default 7)
           --seconds S   length of one run (default 1)
         """;
 
@@ -54,8 +57,8 @@ internal sealed record BenchOptions
                         : throw new BenchException("--seconds takes a number between 0 and 600");
                     break;
                 default:
-                    if (!Suites.All.Any(suite => suite.Name == args[i]))
-                        throw new BenchException($"'{args[i]}' is none of {string.Join(", ", Suites.All.Select(s => s.Name))}");
+                    if (!SuiteList.All.Any(suite => suite.Name == args[i]))
+                        throw new BenchException($"'{args[i]}' is none of {string.Join(", ", SuiteList.All.Select(s => s.Name))}");
                     options.Names.Add(args[i]);
                     break;
             }

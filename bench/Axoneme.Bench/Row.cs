@@ -7,9 +7,9 @@ namespace Axoneme.Bench;
 /// One line of the result. The ratio is the median over pairs of runs that followed each other, so that a machine whose
 /// speed drifts does not show as a difference; the spread is how far the pairs lie apart.
 /// </summary>
-internal sealed record Row(string Name, string Unit, double Ours, double Theirs, double Ratio, double Aim, int Runs, double Spread)
+internal sealed record Row(string Name, string Unit, double Ours, double? Theirs, double? Ratio, double Aim, int Runs, double Spread)
 {
-    /// <summary>For a cost (lower is better) the aim is a ceiling on <see cref="Ours"/>, not on the ratio.</summary>
+    /// <summary>A cost (lower is better) is compared with nothing; its aim is a ceiling on <see cref="Ours"/>.</summary>
     public bool IsCost { get; init; }
 
     [JsonIgnore]
@@ -30,6 +30,14 @@ internal sealed record Row(string Name, string Unit, double Ours, double Theirs,
             aim,
             pairs.Count,
             spread);
+    }
+
+    /// <summary>A cost: the given quantile of the samples; the spread as above.</summary>
+    public static Row FromSamples(string name, string unit, IEnumerable<double> samples, double quantile, double aim)
+    {
+        double[] sorted = [.. samples.Order()];
+        double spread = (Quantile(sorted, 0.75) - Quantile(sorted, 0.25)) / 2 / Quantile(sorted, 0.5);
+        return new Row(name, unit, Quantile(sorted, quantile), null, null, aim, sorted.Length, spread) { IsCost = true };
     }
 
     /// <summary>Linear interpolation between the two nearest of <paramref name="sorted"/>.</summary>

@@ -93,8 +93,7 @@ public sealed class BpfProgram : IDisposable
             // need.
             if (errno > 0 && !(errno == Errno.ENOSPC && output.IsEmpty))
                 throw new SystemCallException($"test run of program {Name}", errno);
-            return new BpfTestRunResult((int)attributes.ReturnValue, (int)attributes.DataSizeOut,
-                TimeSpan.FromMicroseconds(attributes.Duration / 1000.0));
+            return new BpfTestRunResult((int)attributes.ReturnValue, (int)attributes.DataSizeOut, attributes.Duration);
         }
     }
 
@@ -119,8 +118,8 @@ public sealed class BpfProgram : IDisposable
 /// <summary>Outcome of a test run.</summary>
 /// <param name="ReturnValue">What the program returned: a <see cref="TcVerdict"/>, an XDP action ...</param>
 /// <param name="OutputLength">Length of the packet afterwards, in bytes.</param>
-/// <param name="Duration">Mean time of one run.</param>
-public readonly record struct BpfTestRunResult(int ReturnValue, int OutputLength, TimeSpan Duration);
+/// <param name="Nanoseconds">Mean time of one run; a <see cref="TimeSpan"/> would round it to 100.</param>
+public readonly record struct BpfTestRunResult(int ReturnValue, int OutputLength, uint Nanoseconds);
 
 /// <summary>
 /// <c>struct __sk_buff</c>. A test run takes <see cref="Mark"/>, <see cref="Priority"/>, <see

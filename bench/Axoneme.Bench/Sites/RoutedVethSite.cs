@@ -28,6 +28,7 @@ internal sealed class RoutedVethSite : IDisposable
 
     public RoutedVethSite()
     {
+        Leftovers.Add(this);
         try
         {
             Build();
@@ -43,7 +44,9 @@ internal sealed class RoutedVethSite : IDisposable
 
     public TrafficPath CrossNode { get; } = new("routed veth, two nodes", Enter("client"), IPAddress.Parse("198.18.2.2"));
 
-    public void Dispose()
+    public void Dispose() => Leftovers.Remove(this, Remove);
+
+    private void Remove()
     {
         foreach (Process server in _servers)
         {

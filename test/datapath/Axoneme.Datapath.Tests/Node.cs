@@ -21,7 +21,7 @@ public sealed record Outcome(TcVerdict Verdict, byte[] Bytes, IReadOnlyList<Even
     /// <summary>Reason of the drop event, if there is one.</summary>
     public DropReason? Dropped => Events.Where(e => e.Type == (byte)EventType.Drop).Select(e => (DropReason?)e.Reason).SingleOrDefault();
 
-    public Event Trace => Assert.Single(Events, e => e.Type == (byte)EventType.Trace);
+    public Event Trace => Events.Single(e => e.Type == (byte)EventType.Trace);
 
     public IReadOnlyList<Event> Verdicts => [.. Events.Where(e => e.Type == (byte)EventType.PolicyVerdict)];
 }
