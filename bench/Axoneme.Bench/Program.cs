@@ -14,9 +14,10 @@ try
 {
     return BenchCommand.Run(args);
 }
-catch (BenchException e)
+catch (Exception e)
 {
-    Console.Error.WriteLine($"bench: {e.Message}");
+    // Everything is caught: an exception that nobody catches would end the program before it has cleaned up.
+    Console.Error.WriteLine($"bench: {(e is BenchException ? e.Message : e)}");
     return 1;
 }
 

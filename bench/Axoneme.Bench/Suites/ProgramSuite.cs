@@ -30,7 +30,7 @@ internal static class ProgramSuite
             string version = isV6 ? "IPv6" : "IPv4";
             Packet data = PacketOf(isV6, fromPort: 40000, toPort: 80) with { Flags = Tcp.Ack, HopLimit = 255 };
             node.Send(client, data);
-            BpfProgram program = client.Programs.Program(PodObject.FromPod);
+            BpfProgram program = client.Programs.Program(EndpointObject.EndpointEgress);
             yield return Row.FromSamples(
                 $"pod program, established, {version}", "ns", Established(node, client, program, data), 0.5, aim: 150);
             yield return Row.FromSamples(
@@ -62,7 +62,7 @@ internal static class ProgramSuite
     private static double[] Single(Node node, Pod client, Packet established, Func<int, Packet> packet)
     {
         const int Count = Samples * 10;
-        BpfProgram program = client.Programs.Program(PodObject.FromPod);
+        BpfProgram program = client.Programs.Program(EndpointObject.EndpointEgress);
         byte[][] frames = [.. Enumerable.Range(0, Count).Select(i => packet(i).ToBytes())];
         var samples = new double[Count];
         for (int i = 0; i < Count; i++)
@@ -75,15 +75,15 @@ internal static class ProgramSuite
         return samples;
     }
 
-    /// <summary>What an endpoint's programs cost before they can be attached.</summary>
+    /// <summary>What an endpoint adds to the programs that all share, up to where it can be attached.</summary>
     private static double[] LoadTimes()
     {
         using var node = new Node();
-        node.AddPod(1, 20001, "10.244.0.1", "fd00:244::1");
+        node.LoadEndpointPrograms(1);
         return [.. Enumerable.Range(2, Loads).Select(id =>
         {
             long start = Stopwatch.GetTimestamp();
-            node.AddPod((ushort)id, 20001, $"10.244.0.{id}", $"fd00:244::{id:x}");
+            node.LoadEndpointPrograms((ushort)id);
             return Stopwatch.GetElapsedTime(start).TotalMilliseconds;
         })];
     }
