@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Agent.Api;
+using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Cni;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
@@ -193,6 +194,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         var hubble = new HubbleServer(options, node, observer, control.RemoteNodes, events, loggers);
         _modules.Start("flow-names", enrichment.RunAsync, cancellation);
         _modules.Start("flow-events", hubble.ConsumeAsync, cancellation);
+        _modules.Start("flow-losses", hubble.ReportLossesAsync, cancellation);
         _modules.Start("hubble-peers", hubble.FollowPeersAsync, cancellation);
         _modules.Start("hubble-server", hubble.ServeAsync, cancellation);
         return observer;
@@ -208,8 +210,23 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         _modules.Start("pod-labels", relabelling.RunAsync, cancellation);
         _modules.Start("cni-server", cni.RunAsync, cancellation);
         _modules.Start("conntrack-collector", new ConntrackCollector(datapath.Maps, TimeProvider.System).RunAsync, cancellation);
+        _modules.Start("pod-ranges", cancel => WatchPodRangesAsync(control, node, cancel), cancellation);
         _modules.Start("device-check", cancel => CheckDevicesAsync(datapath, cancel), cancellation);
     }
+
+    /// <summary>A node that was registered anew may have other pod ranges than the one whose state is on disk.</summary>
+    private Task WatchPodRangesAsync(ControlPlane control, LocalNode node, CancellationToken cancellation) => control.Cluster.OwnNode.FollowAsync(
+        change =>
+        {
+            List<IpPrefix> ranges = [.. (change.Value?.Spec.PodCIDRs ?? []).Where(text => IpPrefix.TryParse(text, out _)).Select(IpPrefix.Parse)];
+            if (ranges.Count > 0 && !node.PodRanges.All(ranges.Contains))
+            {
+                throw new InvalidOperationException(
+                    $"Node {node.Name} has pod ranges {string.Join(' ', ranges)} in the API and {string.Join(' ', node.PodRanges)} here; drain it, remove {options.StateDirectory}/state and restart the agent");
+            }
+        },
+        _log,
+        cancellation);
 
     private async Task CheckDevicesAsync(NodeDatapath datapath, CancellationToken cancellation)
     {

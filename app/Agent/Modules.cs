@@ -19,7 +19,6 @@ internal sealed class Modules(TimeProvider time, ILogger<Modules> log)
 
     public void Start(string name, Func<CancellationToken, Task> loop, CancellationToken cancellation)
     {
-        Report(name, healthy: true, "running");
         lock (_loops)
             _loops.Add(Task.Run(() => KeepRunningAsync(name, loop, cancellation), CancellationToken.None));
     }
@@ -43,6 +42,7 @@ internal sealed class Modules(TimeProvider time, ILogger<Modules> log)
         {
             try
             {
+                Report(name, healthy: true, "running");
                 await loop(cancellation);
                 return;
             }

@@ -57,6 +57,23 @@ public sealed record DatapathOptions
     /// <summary>monitor-aggregation.</summary>
     public TraceAggregation MonitorAggregation { get; init; } = TraceAggregation.Connections;
 
+    /// <summary>monitor-aggregation-interval.</summary>
+    public TimeSpan TraceInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>bpf-events-trace-enabled.</summary>
+    public bool TraceEvents { get; init; } = true;
+
+    /// <summary>bpf-events-drop-enabled.</summary>
+    public bool DropEvents { get; init; } = true;
+
+    /// <summary>bpf-events-policy-verdict-enabled.</summary>
+    public bool PolicyVerdictEvents { get; init; } = true;
+
+    /// <summary>enable-source-ip-verification: drop what a pod sends under another address.</summary>
+    public bool VerifySourceAddress { get; init; } = true;
+
+    public ConntrackTimeouts ConntrackTimeouts { get; init; } = new();
+
     /// <summary>The router's addresses, on cilium_host: the pods' gateway (CiliumInternalIP).</summary>
     public IpAddress? RouterIPv4 { get; init; }
 
@@ -72,6 +89,22 @@ public sealed record DatapathOptions
     public const int TunnelOverhead = 50;
 
     public bool IsTunnel => RoutingMode == RoutingMode.Vxlan;
+}
+
+/// <summary>How long connections are remembered without packets; defaults are upstream's.</summary>
+public sealed record ConntrackTimeouts
+{
+    /// <summary>bpf-ct-timeout-regular-tcp.</summary>
+    public TimeSpan Tcp { get; init; } = TimeSpan.FromSeconds(8000);
+
+    /// <summary>bpf-ct-timeout-regular-tcp-syn.</summary>
+    public TimeSpan TcpSyn { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>bpf-ct-timeout-regular-tcp-fin.</summary>
+    public TimeSpan TcpFin { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>bpf-ct-timeout-regular-any.</summary>
+    public TimeSpan Any { get; init; } = TimeSpan.FromSeconds(60);
 }
 
 /// <summary>Where things are pinned under the bpffs root.</summary>

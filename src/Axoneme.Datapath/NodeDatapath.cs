@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
@@ -13,6 +14,7 @@ namespace Axoneme.Datapath;
 /// </summary>
 public sealed class NodeDatapath : IDisposable
 {
+    private readonly Dictionary<BpfObjectImage, (byte[] Constants, BpfObject Object)> _loaded = [];
     private readonly NodeDevices _devices;
 
     private NodeDatapath(DatapathOptions options, DatapathReport report)
@@ -85,6 +87,8 @@ public sealed class NodeDatapath : IDisposable
 
     public void Dispose()
     {
+        foreach ((_, (_, BpfObject loaded)) in _loaded)
+            loaded.Dispose();
         Maps.Dispose();
         Netlink.Dispose();
     }
@@ -112,6 +116,21 @@ public sealed class NodeDatapath : IDisposable
         constants.TunnelMtu = (uint)_devices.RouteMtu;
         constants.TunnelPort = Options.TunnelPort;
         constants.TraceAggregation = (byte)Options.MonitorAggregation;
+        constants.TraceIntervalS = (uint)Options.TraceInterval.TotalSeconds;
+        constants.TraceEvents = Options.TraceEvents;
+        constants.DropEvents = Options.DropEvents;
+        constants.PolicyVerdictEvents = Options.PolicyVerdictEvents;
+        constants.CtTcpTimeoutS = (uint)Options.ConntrackTimeouts.Tcp.TotalSeconds;
+        constants.CtTcpSynTimeoutS = (uint)Options.ConntrackTimeouts.TcpSyn.TotalSeconds;
+        constants.CtTcpFinTimeoutS = (uint)Options.ConntrackTimeouts.TcpFin.TotalSeconds;
+        constants.CtAnyTimeoutS = (uint)Options.ConntrackTimeouts.Any.TotalSeconds;
+        // With two families each has an outside of its own.
+        if (Options.EnableIPv4 && Options.EnableIPv6)
+        {
+            constants.WorldIdentity4 = SecurityIdentity.WorldIPv4.Value;
+            constants.WorldIdentity6 = SecurityIdentity.WorldIPv6.Value;
+        }
+
         return constants;
     }
 
@@ -132,7 +151,8 @@ public sealed class NodeDatapath : IDisposable
     {
         PodConstants constants = SharedConstants<PodConstants>(PodObject.Image);
         constants.PerPacketLb = Options.PacketLoadBalancing;
-        using BpfObject pod = Load(PodObject.Image, constants);
+        constants.VerifySourceAddress = Options.VerifySourceAddress;
+        BpfObject pod = LoadOnce(PodObject.Image, constants);
         Install(PodObject.FromPod, PodCall.FromPod);
         Install(PodObject.ToPod, PodCall.ToPod);
 
@@ -146,8 +166,8 @@ public sealed class NodeDatapath : IDisposable
 
     private void AttachDevices(DatapathReport report)
     {
-        using BpfObject host = Load<HostConstants>(HostObject.Image);
-        using BpfObject? overlay = Options.IsTunnel ? Load<OverlayConstants>(OverlayObject.Image) : null;
+        BpfObject host = LoadOnce(HostObject.Image, SharedConstants<HostConstants>(HostObject.Image));
+        BpfObject? overlay = Options.IsTunnel ? LoadOnce(OverlayObject.Image, SharedConstants<OverlayConstants>(OverlayObject.Image)) : null;
         InHost(() =>
         {
             foreach (Link uplink in _devices.Uplinks)
@@ -163,9 +183,22 @@ public sealed class NodeDatapath : IDisposable
         });
     }
 
-    private BpfObject Load<T>(BpfObjectImage image)
-        where T : unmanaged, IBpfConstants, IEndpointHostOverlayPodConstants
-        => Load(image, SharedConstants<T>(image));
+    // The verifier takes tens of milliseconds, and repairs come round all the time: what has the same constants is loaded once.
+    private BpfObject LoadOnce<T>(BpfObjectImage image, T constants)
+        where T : unmanaged, IBpfConstants
+    {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in constants));
+        if (_loaded.TryGetValue(image, out (byte[] Constants, BpfObject Object) known))
+        {
+            if (bytes.SequenceEqual(known.Constants))
+                return known.Object;
+            known.Object.Dispose();
+        }
+
+        BpfObject loaded = Load(image, constants);
+        _loaded[image] = (bytes.ToArray(), loaded);
+        return loaded;
+    }
 
     /// <summary>An object with these constants that works on the node's maps.</summary>
     internal BpfObject Load<T>(BpfObjectImage image, T constants)
@@ -202,9 +235,7 @@ public sealed class NodeDatapath : IDisposable
             return;
         }
 
-        using BpfObject sockets = SockObject.Image.Open();
-        Maps.Reuse(sockets, SockObject.Image);
-        sockets.Load();
+        BpfObject sockets = LoadOnce(SockObject.Image, SockObject.Image.DefaultConstants<SockConstants>());
         Directory.CreateDirectory(Paths.SocketLinks);
         foreach ((string name, BpfAttachType type, bool isV6) in SocketHooks)
         {

@@ -49,7 +49,6 @@ internal static class ConfigView
         ["bpf-ct-global-any-max"] = Text(options.ConntrackAnyEntries),
         ["bpf-ct-global-tcp-max"] = Text(options.ConntrackTcpEntries),
         ["bpf-lb-map-max"] = Text(options.LoadBalancerEntries),
-        ["bpf-policy-map-max"] = Text(options.PolicyEntries),
         ["bpf-root"] = options.BpfRoot,
         ["cgroup-root"] = options.CgroupRoot,
         ["cluster-id"] = Text(options.ClusterId),

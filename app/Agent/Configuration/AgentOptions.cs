@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
+using Axoneme.Datapath;
 using Axoneme.Network;
 
 namespace Axoneme.Agent.Configuration;
@@ -78,7 +79,7 @@ internal sealed record AgentOptions
 
     public int LoadBalancerEntries { get; init; } = 65536;
 
-    public int PolicyEntries { get; init; } = 16384;
+    public ConntrackTimeouts ConntrackTimeouts { get; init; } = new();
 
     // Policy and identities.
     public PolicyEnforcement EnablePolicy { get; init; }
@@ -114,6 +115,12 @@ internal sealed record AgentOptions
     public int MonitorAggregationLevel { get; init; } = 3;
 
     public TimeSpan MonitorAggregationInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    public bool TraceEvents { get; init; } = true;
+
+    public bool DropEvents { get; init; } = true;
+
+    public bool PolicyVerdictEvents { get; init; } = true;
 
     public bool Debug { get; init; }
 }

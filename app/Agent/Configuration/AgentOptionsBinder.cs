@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
 using System.Globalization;
+using Axoneme.Datapath;
 using Axoneme.Network;
 
 namespace Axoneme.Agent.Configuration;
@@ -51,7 +52,13 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
             ConntrackTcpEntries = Number("bpf-ct-global-tcp-max", 524288, 1024, 1 << 24),
             ConntrackAnyEntries = Number("bpf-ct-global-any-max", 262144, 1024, 1 << 24),
             LoadBalancerEntries = Number("bpf-lb-map-max", 65536, 256, 1 << 24),
-            PolicyEntries = Number("bpf-policy-map-max", 16384, 256, 1 << 16),
+            ConntrackTimeouts = new ConntrackTimeouts
+            {
+                Tcp = Duration("bpf-ct-timeout-regular-tcp", TimeSpan.FromSeconds(8000)),
+                TcpSyn = Duration("bpf-ct-timeout-regular-tcp-syn", TimeSpan.FromSeconds(60)),
+                TcpFin = Duration("bpf-ct-timeout-regular-tcp-fin", TimeSpan.FromSeconds(10)),
+                Any = Duration("bpf-ct-timeout-regular-any", TimeSpan.FromSeconds(60)),
+            },
             EnablePolicy = Enum.Parse<PolicyEnforcement>(Choice("enable-policy", "default", "default", "always", "never"), ignoreCase: true),
             AlwaysAllowLocalhost = Choice("allow-localhost", "auto", "auto", "always", "policy") != "policy",
             EnableNetworkPolicy = Switch("enable-k8s-networkpolicy", true),
@@ -68,6 +75,9 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
             HubbleEventBufferCapacity = Number("hubble-event-buffer-capacity", 4095, 1, 65535),
             MonitorAggregationLevel = AggregationLevel(),
             MonitorAggregationInterval = Duration("monitor-aggregation-interval", TimeSpan.FromSeconds(5)),
+            TraceEvents = Switch("bpf-events-trace-enabled", true),
+            DropEvents = Switch("bpf-events-drop-enabled", true),
+            PolicyVerdictEvents = Switch("bpf-events-policy-verdict-enabled", true),
             Debug = Switch("debug", false),
         };
     }

@@ -18,6 +18,7 @@ internal sealed class HubbleServer(
     AgentOptions options, LocalNode node, HubbleObserver observer, RemoteNodes nodes, EventSource events, ILoggerFactory loggers)
 {
     private const int DefaultPort = 4244;
+    private static readonly TimeSpan LossInterval = TimeSpan.FromSeconds(1);
 
     // The kernel wakes a reader only at the first event after it has caught up. A reader that rests a little before it looks again is
     // woken once for a batch instead of once for each event, which is processor time that the pods' connections would pay.
@@ -32,6 +33,20 @@ internal sealed class HubbleServer(
     /// <summary>Decodes events until cancelled, on a thread of its own.</summary>
     public Task ConsumeAsync(CancellationToken cancellation) => Task.Factory.StartNew(
         () => Consume(cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+
+    /// <summary>Tells clients of events that found no room in the kernel's buffers.</summary>
+    public async Task ReportLossesAsync(CancellationToken cancellation)
+    {
+        ulong reported = 0;
+        using var timer = new PeriodicTimer(LossInterval);
+        while (await timer.WaitForNextTickAsync(cancellation))
+        {
+            ulong lost = events.Lost;
+            if (lost > reported)
+                observer.ReportLost(lost - reported, cpu: 0);
+            reported = lost;
+        }
+    }
 
     public Task FollowPeersAsync(CancellationToken cancellation) => nodes.Table.FollowAsync(_ => PublishPeers(), _log, cancellation);
 
