@@ -50,7 +50,9 @@ internal static class Launch
         string[] arguments = Arguments(place, command);
         var start = new ProcessStartInfo(arguments[0], arguments.Skip(1))
         {
-            RedirectStandardInput = pipes, RedirectStandardOutput = pipes, RedirectStandardError = pipes,
+            RedirectStandardInput = pipes,
+            RedirectStandardOutput = pipes,
+            RedirectStandardError = pipes,
             WorkingDirectory = "/",
         };
         if (place.Environment is { } environment)

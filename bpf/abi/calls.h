@@ -2,8 +2,9 @@
 #ifndef AXONEME_ABI_CALLS_H
 #define AXONEME_ABI_CALLS_H
 
-/* How an endpoint's own small programs reach those that all pods share. Both may come from different
- * agents while one replaces the other, so neither a slot nor a word ever changes its meaning.
+/* How an endpoint's own small programs reach those that all pods share. Both may come from
+ * different agents while one replaces the other, so neither a slot nor a word ever changes its
+ * meaning.
  */
 enum pod_call {
 	POD_CALL_FROM_POD = 0, /* slots of cilium_calls_pod */

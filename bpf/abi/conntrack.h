@@ -6,8 +6,8 @@
 
 /* A connection has one entry, whichever side sends. The key is the tuple sorted by (address, port),
  * each compared as the number that its network-order bytes give when loaded on this machine, most
- * significant word first for IPv6. "low" is the smaller end. CT_LOW_INITIATES in the entry says which
- * end sent the first packet.
+ * significant word first for IPv6. "low" is the smaller end. CT_LOW_INITIATES in the entry says
+ * which end sent the first packet.
  *
  *   TCP, UDP, SCTP   ports
  *   ICMP echo        identifier at the requesting end, 0 at the other
@@ -39,14 +39,14 @@ enum ct_scope {
 };
 
 enum ct_flags {
-	CT_LOW_INITIATES = 1 << 0,	/* the first packet came from the low end */
-	CT_SEEN_NON_SYN = 1 << 1,	/* TCP: something other than the first SYN was seen */
-	CT_REPLIED = 1 << 2,		/* the other end answered */
-	CT_FORWARD_CLOSING = 1 << 3,	/* TCP: FIN from the initiator */
-	CT_REPLY_CLOSING = 1 << 4,	/* TCP: FIN from the other end */
-	CT_RESET = 1 << 5,		/* TCP: RST from either end */
-	CT_HAIRPIN = 1 << 6,		/* a pod that reached itself through a service */
-	CT_FROM_HOST = 1 << 7,		/* the initiator is this node */
+	CT_LOW_INITIATES = 1 << 0,   /* the first packet came from the low end */
+	CT_SEEN_NON_SYN = 1 << 1,    /* TCP: something other than the first SYN was seen */
+	CT_REPLIED = 1 << 2,	     /* the other end answered */
+	CT_FORWARD_CLOSING = 1 << 3, /* TCP: FIN from the initiator */
+	CT_REPLY_CLOSING = 1 << 4,   /* TCP: FIN from the other end */
+	CT_RESET = 1 << 5,	     /* TCP: RST from either end */
+	CT_HAIRPIN = 1 << 6,	     /* a pod that reached itself through a service */
+	CT_FROM_HOST = 1 << 7,	     /* the initiator is this node */
 };
 
 /* Service scope uses lifetime, flags, rev_nat and backend only. */
@@ -60,12 +60,12 @@ struct ct_entry {
 	__u32 reply_report_s;
 	__u8 forward_tcp_flags; /* TCP flags that trace events have shown, for each direction */
 	__u8 reply_tcp_flags;
-	__u16 rev_nat;		/* service that the initiator addressed, key of reverse NAT; 0 none */
+	__u16 rev_nat; /* service that the initiator addressed, key of reverse NAT; 0 none */
 	/* Here ends the half cache line that an established packet needs. */
-	__u32 backend;		/* service scope: chosen backend */
-	__be16 proxy_port;	/* reserved for redirects to the proxy; 0 none */
+	__u32 backend;	   /* service scope: chosen backend */
+	__be16 proxy_port; /* reserved for redirects to the proxy; 0 none */
 	__u16 reserved;
-	__u64 forward_packets;	/* counted when conntrack_accounting is on */
+	__u64 forward_packets; /* counted when conntrack_accounting is on */
 	__u64 forward_bytes;
 	__u64 reply_packets;
 	__u64 reply_bytes;

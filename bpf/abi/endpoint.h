@@ -26,7 +26,8 @@ struct endpoint_info {
 	struct mac_addr node_mac; /* of the host side: what the pod takes for its gateway */
 };
 
-/* cilium_endpoint_settings, by endpoint id: what the programs of a pod's device know about the pod. */
+/* cilium_endpoint_settings, by endpoint id: what the programs of a pod's device know about the pod.
+ */
 struct endpoint_settings {
 	__u32 identity;	     /* 0: no such endpoint */
 	__be32 ip4;	     /* the only one it may send from; 0 none */

@@ -38,9 +38,9 @@ enum ct_state {
 };
 
 enum trace_aggregation {
-	TRACE_EVERY_PACKET = 0,	   /* also where a packet comes in */
-	TRACE_EVERY_DELIVERY = 1,  /* each packet where it leaves */
-	TRACE_CONNECTIONS = 3,	   /* first packets, new TCP flags, and once an interval */
+	TRACE_EVERY_PACKET = 0,	  /* also where a packet comes in */
+	TRACE_EVERY_DELIVERY = 1, /* each packet where it leaves */
+	TRACE_CONNECTIONS = 3,	  /* first packets, new TCP flags, and once an interval */
 };
 
 enum verdict_action {
@@ -51,11 +51,11 @@ enum verdict_action {
 };
 
 enum event_flags {
-	EVENT_REPLY = 1 << 0,	   /* from the end that did not open the connection */
+	EVENT_REPLY = 1 << 0, /* from the end that did not open the connection */
 	EVENT_REPLY_KNOWN = 1 << 1,
 	EVENT_IPV6 = 1 << 2,
 	EVENT_HAS_ORIGINAL = 1 << 3, /* original_* hold the service address before translation */
-	EVENT_L3_DEVICE = 1 << 4,  /* the captured bytes start with the IP header */
+	EVENT_L3_DEVICE = 1 << 4,    /* the captured bytes start with the IP header */
 };
 
 /* One layout for all types, in the ring buffer of the CPU that saw the packet. Members that do not
@@ -65,27 +65,28 @@ struct event {
 	__u64 timestamp_ns; /* CLOCK_MONOTONIC */
 	__u32 source_identity;
 	__u32 destination_identity;
-	__u32 ifindex;	    /* device of the program, or the one the packet leaves by */
+	__u32 ifindex; /* device of the program, or the one the packet leaves by */
 	__u16 cpu;
-	__u16 endpoint_id;  /* whose policy or delivery this is about; 0 = host */
-	__u8 type;	    /* enum event_type */
-	__u8 reason;	    /* EVENT_DROP and denied verdicts: enum drop_reason */
-	__u8 point;	    /* enum trace_point */
-	__u8 flags;	    /* enum event_flags */
-	__u8 ct_state;	    /* enum ct_state */
-	__u8 source_file;   /* EVENT_DROP: enum source_file and line that decided */
+	__u16 endpoint_id; /* whose policy or delivery this is about; 0 = host */
+	__u8 type;	   /* enum event_type */
+	__u8 reason;	   /* EVENT_DROP and denied verdicts: enum drop_reason */
+	__u8 point;	   /* enum trace_point */
+	__u8 flags;	   /* enum event_flags */
+	__u8 ct_state;	   /* enum ct_state */
+	__u8 source_file;  /* EVENT_DROP: enum source_file and line that decided */
 	__u16 source_line;
 	__u32 packet_len;   /* as on the wire, with the Ethernet header */
 	__u16 captured_len; /* of packet[] */
 	__be16 original_port;
-	struct ip_addr original_addr; /* destination before translation; for replies the source after */
+	struct ip_addr
+	    original_addr; /* destination before translation; for replies the source after */
 	__u32 policy_cookie;
 	__be16 policy_proxy_port;
 	__be16 policy_port; /* as asked of the policy map */
 	__u8 policy_protocol;
-	__u8 policy_direction; /* enum traffic_direction */
-	__u8 policy_match;     /* enum policy_match */
-	__u8 policy_action;    /* enum verdict_action */
+	__u8 policy_direction;	/* enum traffic_direction */
+	__u8 policy_match;	/* enum policy_match */
+	__u8 policy_action;	/* enum verdict_action */
 	__u32 interval_packets; /* reserved, 0 */
 	__u8 packet[LIMIT_EVENT_PACKET_BYTES];
 };

@@ -4,8 +4,8 @@
 
 #include "types.h"
 
-/* Whole addresses (/32, /128) are in hash maps, which are asked first; shorter prefixes are in tries,
- * asked after a miss.
+/* Whole addresses (/32, /128) are in hash maps, which are asked first; shorter prefixes are in
+ * tries, asked after a miss.
  */
 struct ipcache4_key {
 	__be32 addr;
@@ -26,9 +26,9 @@ struct ipcache6_prefix {
 };
 
 enum ipcache_flags {
-	IPCACHE_REMOTE = 1 << 0,	/* behind node_addr: direct route or tunnel to that node */
-	IPCACHE_NODE_IPV6 = 1 << 1,	/* node_addr is IPv6 */
-	IPCACHE_SKIP_TUNNEL = 1 << 2,	/* never encapsulated */
+	IPCACHE_REMOTE = 1 << 0,      /* behind node_addr: direct route or tunnel to that node */
+	IPCACHE_NODE_IPV6 = 1 << 1,   /* node_addr is IPv6 */
+	IPCACHE_SKIP_TUNNEL = 1 << 2, /* never encapsulated */
 };
 
 struct ipcache_info {

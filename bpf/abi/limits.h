@@ -6,22 +6,22 @@
  * unless a program depends on it (marked "fixed").
  */
 enum abi_limits {
-	LIMIT_ENDPOINTS = 65536,	 /* fixed: endpoint ids are 16 bits and index arrays */
+	LIMIT_ENDPOINTS = 65536, /* fixed: endpoint ids are 16 bits and index arrays */
 	LIMIT_CT4_ENTRIES = 524288,
 	LIMIT_CT6_ENTRIES = 262144,
 	LIMIT_IPCACHE_EXACT = 512000,
 	LIMIT_IPCACHE_PREFIXES = 65536,
-	LIMIT_POLICY_ENTRIES = 16384,	 /* per endpoint */
+	LIMIT_POLICY_ENTRIES = 16384, /* per endpoint */
 	LIMIT_LB_SERVICES = 65536,
 	LIMIT_LB_BACKENDS = 65536,
 	LIMIT_LB_REVERSE_NAT = 65536,
 	LIMIT_LB_REVERSE_SK = 262144,
 	LIMIT_FRAGMENTS = 8192,
-	LIMIT_CPUS = 256,		 /* entries of cilium_events; user space sets the possible CPUs */
+	LIMIT_CPUS = 256, /* entries of cilium_events; user space sets the possible CPUs */
 	LIMIT_EVENT_RING_BYTES = 1048576, /* per CPU */
-	LIMIT_EVENT_PACKET_BYTES = 128,	 /* fixed: room in struct event */
-	LIMIT_METRICS = 1024,		 /* fixed: 256 reasons, 4 directions */
-	LIMIT_IP6_EXTENSIONS = 6,	 /* fixed: extension headers a packet may carry */
+	LIMIT_EVENT_PACKET_BYTES = 128,	  /* fixed: room in struct event */
+	LIMIT_METRICS = 1024,		  /* fixed: 256 reasons, 4 directions */
+	LIMIT_IP6_EXTENSIONS = 6,	  /* fixed: extension headers a packet may carry */
 };
 
 #endif

@@ -20,10 +20,10 @@ enum traffic_direction {
  */
 struct policy_key {
 	__u32 prefix_len;
-	__u32 identity;	 /* of the other side; 0 = anyone */
-	__u8 direction;	 /* enum traffic_direction, seen from the endpoint */
+	__u32 identity; /* of the other side; 0 = anyone */
+	__u8 direction; /* enum traffic_direction, seen from the endpoint */
 	__u8 protocol;
-	__be16 port;	 /* destination port of the connection, in both directions */
+	__be16 port; /* destination port of the connection, in both directions */
 };
 
 enum policy_prefix {
@@ -38,11 +38,11 @@ enum policy_flags {
 };
 
 struct policy_entry {
-	__u32 precedence;	/* larger wins between the identity's entry and the wildcard's */
-	__u32 cookie;		/* reported in verdict events: which rules made this entry */
+	__u32 precedence; /* larger wins between the identity's entry and the wildcard's */
+	__u32 cookie;	  /* reported in verdict events: which rules made this entry */
 	__be16 proxy_port;
-	__u8 flags;		/* enum policy_flags */
-	__u8 prefix_len;	/* of the key, less POLICY_PREFIX_STATIC: 0..24 */
+	__u8 flags;	 /* enum policy_flags */
+	__u8 prefix_len; /* of the key, less POLICY_PREFIX_STATIC: 0..24 */
 	__u8 auth_type;
 	__u8 reserved[3];
 };
@@ -53,9 +53,10 @@ enum policy_state_flags {
 	POLICY_AUDIT = 1 << 2, /* what would be denied passes and is reported as audited */
 };
 
-/* cilium_policy_state, by endpoint id. Write it after the endpoint's entries: established connections
- * are judged again when the revision differs from the one they passed under. Revision 0 means that no
- * policy was installed yet; new connections of that endpoint are dropped with DROP_EP_NOT_READY.
+/* cilium_policy_state, by endpoint id. Write it after the endpoint's entries: established
+ * connections are judged again when the revision differs from the one they passed under. Revision 0
+ * means that no policy was installed yet; new connections of that endpoint are dropped with
+ * DROP_EP_NOT_READY.
  */
 struct policy_state {
 	__u32 revision;

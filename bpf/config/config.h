@@ -2,12 +2,12 @@
 #ifndef AXONEME_CONFIG_CONFIG_H
 #define AXONEME_CONFIG_CONFIG_H
 
-/* A setting that user space writes into the object before it is loaded. The map behind the section is
- * frozen then, so the verifier takes the value as a constant and removes the branches it rules out.
- * Being volatile keeps the compiler from doing so with the default.
+/* A setting that user space writes into the object before it is loaded. The map behind the section
+ * is frozen then, so the verifier takes the value as a constant and removes the branches it rules
+ * out. Being volatile keeps the compiler from doing so with the default.
  */
 #define CONFIG_VAR(type, name, doc, ...)                                                           \
-	__attribute__((section(".rodata.config"), btf_decl_tag(doc)))                      \
-	const volatile type name = __VA_ARGS__
+	__attribute__((section(".rodata.config"), btf_decl_tag(doc))) const volatile type name =   \
+	    __VA_ARGS__
 
 #endif

@@ -5,8 +5,8 @@
 #include "abi/types.h"
 #include "config/config.h"
 
-CONFIG_VAR(__u16, endpoint_id,
-	   "The endpoint that this copy of endpoint.o serves; the rest is in cilium_endpoint_settings",
-	   0);
+CONFIG_VAR(
+    __u16, endpoint_id,
+    "The endpoint that this copy of endpoint.o serves; the rest is in cilium_endpoint_settings", 0);
 
 #endif

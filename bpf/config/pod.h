@@ -7,17 +7,13 @@
 
 /* Settings that are the same for every pod of a node. */
 
-CONFIG_VAR(_Bool, verify_source_address,
-	   "Drop what comes from another source address",
-	   1);
+CONFIG_VAR(_Bool, verify_source_address, "Drop what comes from another source address", 1);
 CONFIG_VAR(_Bool, per_packet_lb,
-	   "Translate service addresses for each packet, where the socket layer does not",
-	   0);
+	   "Translate service addresses for each packet, where the socket layer does not", 0);
 CONFIG_VAR(__be32, service_loopback4,
 	   "Source that a pod sees when it reaches itself through a service (169.254.42.1)",
 	   0x012afea9);
-CONFIG_VAR(struct ip6_addr, service_loopback6,
-	   "Likewise for IPv6",
-	   { .bytes = { 0xfe, 0x80, [15] = 1 } });
+CONFIG_VAR(struct ip6_addr, service_loopback6, "Likewise for IPv6",
+	   {.bytes = {0xfe, 0x80, [15] = 1}});
 
 #endif

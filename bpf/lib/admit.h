@@ -18,8 +18,8 @@
 static __always_inline int admit_revised(struct __sk_buff *skb, const struct flow *flow,
 					 __u32 *passed, const __u32 direction)
 {
-	__u16 endpoint = direction == DIRECTION_EGRESS ? flow->egress_endpoint :
-							 flow->ingress_endpoint;
+	__u16 endpoint =
+	    direction == DIRECTION_EGRESS ? flow->egress_endpoint : flow->ingress_endpoint;
 	__u32 revision;
 	int result;
 
@@ -101,8 +101,8 @@ SEPARATE int admit_new6(struct __sk_buff *skb, struct flow *flow, const struct c
 	return admit_new(skb, flow, (const union ct_key *)key, low, now_s, IPV6);
 }
 
-/* Decides whether a packet may go on: one lookup finds its connection in either direction; policy is
- * asked for new ones only. Replies of service connections leave with the service's address.
+/* Decides whether a packet may go on: one lookup finds its connection in either direction; policy
+ * is asked for new ones only. Replies of service connections leave with the service's address.
  */
 static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
 				      const enum family family)
@@ -121,8 +121,8 @@ static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
 		   icmp_is_related(skb, flow, now_s, family)) {
 		result = 0;
 	} else {
-		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s) :
-					  admit_new6(skb, flow, &key.ip6, low, now_s);
+		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
+					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	}
 	return result < 0 ? result : lb_reverse(skb, flow, family);
 }

@@ -26,7 +26,7 @@ enum family {
  * program hands it to packet_drop(); nobody else counts or reports drops. Every file defines
  * SOURCE_FILE after its includes.
  */
-#define DROP(reason) (-(int)((__u32)(reason) | SOURCE_FILE << 8 | __LINE__ << 16))
+#define DROP(reason)	    (-(int)((__u32)(reason) | SOURCE_FILE << 8 | __LINE__ << 16))
 #define DROP_REASON(result) ((__u8)(-(result)))
 #define DROP_FILE(result)   ((__u8)(-(result) >> 8))
 #define DROP_LINE(result)   ((__u16)(-(result) >> 16))
@@ -81,8 +81,8 @@ static __always_inline _Bool addr_equal(const struct addr *a, const struct addr 
 {
 	if (family == IPV4)
 		return a->word[0] == b->word[0];
-	return a->word[0] == b->word[0] && a->word[1] == b->word[1] &&
-	       a->word[2] == b->word[2] && a->word[3] == b->word[3];
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] && a->word[2] == b->word[2] &&
+	       a->word[3] == b->word[3];
 }
 
 static __always_inline __u32 addr_size(const enum family family)
@@ -113,9 +113,9 @@ static __always_inline void *packet_end(const struct __sk_buff *skb)
 	return end;
 }
 
-/* A function of its own to the verifier: checked once, for any arguments, instead of at each call in
- * each state of the caller. Keeps loading fast; a call costs about a nanosecond. Pointer arguments
- * may be null to the verifier, so that each function starts by testing them.
+/* A function of its own to the verifier: checked once, for any arguments, instead of at each call
+ * in each state of the caller. Keeps loading fast; a call costs about a nanosecond. Pointer
+ * arguments may be null to the verifier, so that each function starts by testing them.
  */
 #define SEPARATE __attribute__((noinline))
 

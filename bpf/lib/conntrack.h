@@ -79,9 +79,9 @@ static __always_inline _Bool ct_key_of(union ct_key *key, const struct packet *p
 static __always_inline struct ct_entry *ct_find(const union ct_key *key, __u32 now_s,
 						const enum family family)
 {
-	struct ct_entry *entry = family == IPV4 ?
-					 bpf_map_lookup_elem(&cilium_ct4_global, &key->ip4) :
-					 bpf_map_lookup_elem(&cilium_ct6_global, &key->ip6);
+	struct ct_entry *entry = family == IPV4
+				     ? bpf_map_lookup_elem(&cilium_ct4_global, &key->ip4)
+				     : bpf_map_lookup_elem(&cilium_ct6_global, &key->ip6);
 
 	return entry && entry->lifetime_s >= now_s ? entry : 0;
 }
@@ -89,9 +89,9 @@ static __always_inline struct ct_entry *ct_find(const union ct_key *key, __u32 n
 static __always_inline int ct_create(const union ct_key *key, const struct ct_entry *entry,
 				     const enum family family)
 {
-	long result = family == IPV4 ?
-			      bpf_map_update_elem(&cilium_ct4_global, &key->ip4, entry, BPF_ANY) :
-			      bpf_map_update_elem(&cilium_ct6_global, &key->ip6, entry, BPF_ANY);
+	long result = family == IPV4
+			  ? bpf_map_update_elem(&cilium_ct4_global, &key->ip4, entry, BPF_ANY)
+			  : bpf_map_update_elem(&cilium_ct6_global, &key->ip6, entry, BPF_ANY);
 
 	return result < 0 ? DROP(DROP_CT_MAP_INSERTION_FAILED) : 0;
 }
@@ -103,8 +103,8 @@ static __always_inline _Bool ct_is_closed(__u32 flags)
 	return flags & CT_RESET || (flags & both) == both;
 }
 
-/* A SYN on a finished connection is a new one, with the same ports by chance or by habit, and perhaps
- * from the other end: policy has to see it.
+/* A SYN on a finished connection is a new one, with the same ports by chance or by habit, and
+ * perhaps from the other end: policy has to see it.
  */
 static __always_inline _Bool ct_is_reopened(const struct ct_entry *entry, const struct packet *p)
 {
@@ -137,8 +137,8 @@ static __always_inline __u32 ct_packet_flags(const struct packet *p, _Bool reply
 }
 
 /* Whether aggregation lets this packet be traced. Two CPUs may both say yes: one event too many. */
-static __always_inline _Bool ct_report(struct ct_entry *entry, const struct packet *p,
-				       _Bool reply, __u32 now_s)
+static __always_inline _Bool ct_report(struct ct_entry *entry, const struct packet *p, _Bool reply,
+				       __u32 now_s)
 {
 	__u8 *seen = reply ? &entry->reply_tcp_flags : &entry->forward_tcp_flags;
 	__u32 *last_s = reply ? &entry->reply_report_s : &entry->forward_report_s;

@@ -26,8 +26,8 @@ struct {
 static __always_inline const struct endpoint_info *endpoint_find(const struct addr *addr,
 								 const enum family family)
 {
-	return family == IPV4 ? bpf_map_lookup_elem(&cilium_lxc, addr) :
-				bpf_map_lookup_elem(&cilium_lxc6, addr);
+	return family == IPV4 ? bpf_map_lookup_elem(&cilium_lxc, addr)
+			      : bpf_map_lookup_elem(&cilium_lxc6, addr);
 }
 
 #endif

@@ -95,9 +95,9 @@ static __always_inline __u64 event_wakeup_flags(void *ring)
 {
 	if (!event_wakeup_bytes)
 		return 0;
-	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= event_wakeup_bytes ?
-		       BPF_RB_FORCE_WAKEUP :
-		       BPF_RB_NO_WAKEUP;
+	return bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= event_wakeup_bytes
+		   ? BPF_RB_FORCE_WAKEUP
+		   : BPF_RB_NO_WAKEUP;
 }
 
 SEPARATE int event_send(struct __sk_buff *skb, const struct flow *flow,
@@ -141,10 +141,10 @@ SEPARATE int event_send_trace(struct __sk_buff *skb, const struct flow *flow, __
 			      __u32 endpoint_id, __u32 ifindex)
 {
 	struct event_detail detail = {
-		.type = EVENT_TRACE,
-		.point = point,
-		.endpoint_id = endpoint_id,
-		.ifindex = ifindex,
+	    .type = EVENT_TRACE,
+	    .point = point,
+	    .endpoint_id = endpoint_id,
+	    .ifindex = ifindex,
 	};
 
 	if (!flow)
@@ -173,20 +173,21 @@ static __always_inline void event_trace_arrival(struct __sk_buff *skb, const str
 }
 
 /* The one place where a drop becomes a metric and an event. */
-SEPARATE int packet_drop(struct __sk_buff *skb, const struct flow *flow, int result, __u32 direction)
+SEPARATE int packet_drop(struct __sk_buff *skb, const struct flow *flow, int result,
+			 __u32 direction)
 {
 	struct event_detail detail = {
-		.type = EVENT_DROP,
-		.reason = DROP_REASON(result),
-		.source_file = DROP_FILE(result),
-		.source_line = DROP_LINE(result),
-		.ifindex = skb->ifindex,
+	    .type = EVENT_DROP,
+	    .reason = DROP_REASON(result),
+	    .source_file = DROP_FILE(result),
+	    .source_line = DROP_LINE(result),
+	    .ifindex = skb->ifindex,
 	};
 
 	if (!flow)
 		return TC_ACT_SHOT;
-	detail.endpoint_id = direction == METRIC_EGRESS ? flow->egress_endpoint :
-							  flow->ingress_endpoint;
+	detail.endpoint_id =
+	    direction == METRIC_EGRESS ? flow->egress_endpoint : flow->ingress_endpoint;
 	metric_count(DROP_REASON(result), direction, skb->len);
 	if (drop_events)
 		event_send(skb, flow, &detail);

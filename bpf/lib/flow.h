@@ -15,15 +15,16 @@ enum flow_flags {
 /* A packet on its way through one program: what was read from it, and what was found out. */
 struct flow {
 	struct packet packet;
-	struct addr original_addr; /* service address: destination before, or source after translation */
+	struct addr
+	    original_addr; /* service address: destination before, or source after translation */
 	__be16 original_port;
-	__u16 rev_nat;		   /* service that the initiator addressed */
+	__u16 rev_nat; /* service that the initiator addressed */
 	__u32 source_identity;
 	__u32 destination_identity;
-	__u16 egress_endpoint;	   /* whose egress policy applies; 0 none */
-	__u16 ingress_endpoint;	   /* whose ingress policy applies; 0 none */
-	__u8 ct_state;		   /* enum ct_state */
-	__u8 flags;		   /* enum flow_flags */
+	__u16 egress_endpoint;	/* whose egress policy applies; 0 none */
+	__u16 ingress_endpoint; /* whose ingress policy applies; 0 none */
+	__u8 ct_state;		/* enum ct_state */
+	__u8 flags;		/* enum flow_flags */
 	__u8 padding[2];
 };
 

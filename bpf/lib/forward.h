@@ -13,8 +13,8 @@
 #define AF_INET	 2
 #define AF_INET6 10
 
-/* In the mark of a packet whose departure was traced already. Bits as the host stack's rules of other
- * network plugins expect them: the low 16 bits are ours, the kind is in 0x0f00.
+/* In the mark of a packet whose departure was traced already. Bits as the host stack's rules of
+ * other network plugins expect them: the low 16 bits are ours, the kind is in 0x0f00.
  */
 #define MARK_KIND_MASK 0x0f00
 #define MARK_TRACED    0x0d00
@@ -52,7 +52,8 @@ static __always_inline int forward_hop(struct __sk_buff *skb, const struct packe
 		struct ipv6hdr *ip = data + L3_OFFSET;
 
 		ip->hop_limit = p->hop_limit - 1;
-		/* No header checksum makes up for it in the sum that a device may have delivered. */
+		/* No header checksum makes up for it in the sum that a device may have delivered.
+		 */
 		bpf_csum_update(skb, (__u16)~bpf_htons(1));
 	}
 	return 0;
@@ -98,7 +99,7 @@ static __always_inline int forward_to_endpoint(struct __sk_buff *skb, const stru
 static __always_inline int forward_set_tunnel(struct __sk_buff *skb,
 					      const struct ipcache_info *info, __u32 identity)
 {
-	struct bpf_tunnel_key key = { .tunnel_id = identity, .tunnel_ttl = 64 };
+	struct bpf_tunnel_key key = {.tunnel_id = identity, .tunnel_ttl = 64};
 	const __be32 *node = (const void *)&info->node_addr;
 	_Bool ip6 = info->flags & IPCACHE_NODE_IPV6;
 
@@ -139,9 +140,9 @@ static __always_inline int forward_by_route(struct __sk_buff *skb, const struct 
 {
 	const struct packet *p = &flow->packet;
 	struct bpf_fib_lookup fib = {
-		.family = family == IPV4 ? AF_INET : AF_INET6,
-		.l4_protocol = p->protocol,
-		.ifindex = skb->ifindex,
+	    .family = family == IPV4 ? AF_INET : AF_INET6,
+	    .l4_protocol = p->protocol,
+	    .ifindex = skb->ifindex,
 	};
 	struct bpf_redir_neigh next = {};
 	int result;
@@ -187,8 +188,7 @@ static __always_inline int forward_direct(struct __sk_buff *skb, const struct fl
 	if (trace_aggregation < TRACE_CONNECTIONS)
 		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_TRACED;
 	if (!uplink_ifindex)
-		return family == IPV4 ? forward_by_route4(skb, flow) :
-					forward_by_route6(skb, flow);
+		return family == IPV4 ? forward_by_route4(skb, flow) : forward_by_route6(skb, flow);
 	result = forward_hop(skb, &flow->packet, 0, family);
 	if (result < 0)
 		return result;
@@ -197,8 +197,8 @@ static __always_inline int forward_direct(struct __sk_buff *skb, const struct fl
 	return bpf_redirect_neigh(uplink_ifindex, 0, 0, 0);
 }
 
-/* Out of this node, from an ingress hook. What is too large goes to the stack, whose routes have the
- * same MTU and which tells the sender.
+/* Out of this node, from an ingress hook. What is too large goes to the stack, whose routes have
+ * the same MTU and which tells the sender.
  */
 static __always_inline int forward_to_remote(struct __sk_buff *skb, const struct flow *flow,
 					     const struct ipcache_info *info,

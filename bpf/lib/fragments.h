@@ -65,9 +65,8 @@ static __always_inline int fragment_find(struct __sk_buff *skb, int fragment, __
 
 	if (frag_key_read(skb, fragment, protocol, &key, family) < 0)
 		return -1;
-	known = family == IPV4 ?
-			bpf_map_lookup_elem(&cilium_ipv4_frag_datagrams, &key.ip4) :
-			bpf_map_lookup_elem(&cilium_ipv6_frag_datagrams, &key.ip6);
+	known = family == IPV4 ? bpf_map_lookup_elem(&cilium_ipv4_frag_datagrams, &key.ip4)
+			       : bpf_map_lookup_elem(&cilium_ipv6_frag_datagrams, &key.ip6);
 	if (!known)
 		return -1;
 	*ports = *known;
@@ -76,18 +75,16 @@ static __always_inline int fragment_find(struct __sk_buff *skb, int fragment, __
 
 /* The first fragment passes even if this fails: the later ones are dropped then, each counted. */
 static __always_inline void fragment_store(struct __sk_buff *skb, int fragment, __u8 protocol,
-					   const struct frag_ports *ports,
-					   const enum family family)
+					   const struct frag_ports *ports, const enum family family)
 {
 	union frag_key key = {};
 	long result = -1;
 
 	if (frag_key_read(skb, fragment, protocol, &key, family) == 0)
-		result = family == IPV4 ?
-				 bpf_map_update_elem(&cilium_ipv4_frag_datagrams, &key.ip4,
-						     ports, BPF_ANY) :
-				 bpf_map_update_elem(&cilium_ipv6_frag_datagrams, &key.ip6,
-						     ports, BPF_ANY);
+		result = family == IPV4 ? bpf_map_update_elem(&cilium_ipv4_frag_datagrams, &key.ip4,
+							      ports, BPF_ANY)
+					: bpf_map_update_elem(&cilium_ipv6_frag_datagrams, &key.ip6,
+							      ports, BPF_ANY);
 	metric_count(result < 0 ? REASON_FRAGMENT_NOT_STORED : REASON_FRAGMENT, METRIC_UNKNOWN,
 		     skb->len);
 }

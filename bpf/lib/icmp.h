@@ -10,8 +10,8 @@
 
 #define ICMP_HEADER_LEN ((int)sizeof(struct icmphdr))
 
-/* Reads the head of the packet that an ICMP error quotes: IP header without IPv6 extensions, and the
- * eight bytes behind it that every error carries. Returns the offset of its L4 header, or -1.
+/* Reads the head of the packet that an ICMP error quotes: IP header without IPv6 extensions, and
+ * the eight bytes behind it that every error carries. Returns the offset of its L4 header, or -1.
  */
 static __always_inline int icmp_parse_quoted(struct __sk_buff *skb, const struct packet *error,
 					     struct packet *quoted, const enum family family)
@@ -122,21 +122,18 @@ static __always_inline int icmp_write_quoted(struct __sk_buff *skb, const struct
 	return 0;
 }
 
-static __always_inline int icmp_write_quoted_addr(struct __sk_buff *skb,
-						  const struct packet *error,
+static __always_inline int icmp_write_quoted_addr(struct __sk_buff *skb, const struct packet *error,
 						  const struct addr *from, const struct addr *to,
 						  const enum family family)
 {
 	const int ip = error->l4_offset + ICMP_HEADER_LEN;
 
-	if (family == IPV4 &&
-	    bpf_l3_csum_replace(skb, ip + __builtin_offsetof(struct iphdr, check),
-				from->word[0], to->word[0], 4) < 0)
+	if (family == IPV4 && bpf_l3_csum_replace(skb, ip + __builtin_offsetof(struct iphdr, check),
+						  from->word[0], to->word[0], 4) < 0)
 		return DROP(DROP_ERROR_WHILE_CORRECTING_L3_CHECKSUM);
 	return icmp_write_quoted(skb, error,
-				 ip + (family == IPV4 ?
-					       __builtin_offsetof(struct iphdr, daddr) :
-					       __builtin_offsetof(struct ipv6hdr, daddr)),
+				 ip + (family == IPV4 ? __builtin_offsetof(struct iphdr, daddr)
+						      : __builtin_offsetof(struct ipv6hdr, daddr)),
 				 from, to, addr_size(family));
 }
 
@@ -166,14 +163,16 @@ static __always_inline int icmp_reverse(struct __sk_buff *skb, struct packet *er
 	return 0;
 }
 
-SEPARATE int icmp_reverse4(struct __sk_buff *skb, struct packet *error, const struct nat_change *service)
+SEPARATE int icmp_reverse4(struct __sk_buff *skb, struct packet *error,
+			   const struct nat_change *service)
 {
 	if (!(error && service))
 		return DROP(DROP_INVALID_PACKET);
 	return icmp_reverse(skb, error, service, IPV4);
 }
 
-SEPARATE int icmp_reverse6(struct __sk_buff *skb, struct packet *error, const struct nat_change *service)
+SEPARATE int icmp_reverse6(struct __sk_buff *skb, struct packet *error,
+			   const struct nat_change *service)
 {
 	if (!(error && service))
 		return DROP(DROP_INVALID_PACKET);

@@ -51,12 +51,12 @@ static __always_inline const struct ipcache_info *ipcache_find(const struct addr
 	const struct ipcache_info *info;
 
 	if (family == IPV4) {
-		struct ipcache4_prefix prefix = { 32, addr->word[0] };
+		struct ipcache4_prefix prefix = {32, addr->word[0]};
 
 		info = bpf_map_lookup_elem(&cilium_ipcache_exact, addr);
 		return info ? info : bpf_map_lookup_elem(&cilium_ipcache_v2, &prefix);
 	} else {
-		struct ipcache6_prefix prefix = { .prefix_len = 128 };
+		struct ipcache6_prefix prefix = {.prefix_len = 128};
 
 		info = bpf_map_lookup_elem(&cilium_ipcache6_exact, addr);
 		if (info)

@@ -14,12 +14,13 @@ static __always_inline int lb_translate_reply(struct __sk_buff *skb, struct flow
 					      const enum family family)
 {
 	struct packet *p = &flow->packet;
-	struct nat_change change = { .source = 1 };
+	struct nat_change change = {.source = 1};
 	struct lb_address service = {};
 	struct addr self = p->source;
 	int result;
 
-	/* The service is gone: the packet passes as the backend sent it, and the client refuses it. */
+	/* The service is gone: the packet passes as the backend sent it, and the client refuses it.
+	 */
 	if (!lb_rev_nat_find(flow->rev_nat, &service, family))
 		return 0;
 	flow->original_addr = service.addr;
@@ -28,8 +29,8 @@ static __always_inline int lb_translate_reply(struct __sk_buff *skb, struct flow
 	change.addr = service.addr;
 	change.port = service.port;
 	if (flow->ct_state == CT_STATE_RELATED)
-		return family == IPV4 ? icmp_reverse4(skb, p, &change) :
-					icmp_reverse6(skb, p, &change);
+		return family == IPV4 ? icmp_reverse4(skb, p, &change)
+				      : icmp_reverse6(skb, p, &change);
 	result = nat_rewrite(skb, p, &change, family);
 	if (result < 0 || !(flow->flags & FLOW_HAIRPIN))
 		return result;

@@ -19,23 +19,22 @@ static __always_inline void lb_frontend_of(struct lb_address *to, const struct p
 /* A retransmitted SYN keeps its backend; a SYN after data has flowed opens another connection. */
 static __always_inline _Bool lb_keeps_backend(const struct ct_entry *entry, const struct packet *p)
 {
-	return !(p->protocol == IPPROTO_TCP &&
-		 (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
+	return !(p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
 		 entry->flags & CT_SEEN_NON_SYN);
 }
 
 /* The backend of this client's connection to the service: the one it had, while that exists. */
 static __always_inline int lb_choose(const struct packet *p, const struct lb_address *frontend,
-				     const struct lb_service *service,
-				     struct lb_address *backend, const enum family family)
+				     const struct lb_service *service, struct lb_address *backend,
+				     const enum family family)
 {
 	const __u32 now_s = clock_s();
-	const __u32 life_s = p->protocol == IPPROTO_TCP ? ct_service_tcp_timeout_s :
-							  ct_service_any_timeout_s;
+	const __u32 life_s =
+	    p->protocol == IPPROTO_TCP ? ct_service_tcp_timeout_s : ct_service_any_timeout_s;
 	struct ct_entry fresh = {
-		.lifetime_s = now_s + life_s,
-		.flags = ct_packet_flags(p, 0),
-		.rev_nat = service->rev_nat,
+	    .lifetime_s = now_s + life_s,
+	    .flags = ct_packet_flags(p, 0),
+	    .rev_nat = service->rev_nat,
 	};
 	union ct_key key = {};
 	struct ct_entry *entry;
@@ -89,8 +88,8 @@ SEPARATE int lb_resolve6(struct flow *flow, struct lb_address *backend)
 	return flow && backend ? lb_resolve(flow, backend, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
-/* Sends the packet to the backend. A pod that is its own backend sees the loopback address as source,
- * so that its answer comes back to be translated.
+/* Sends the packet to the backend. A pod that is its own backend sees the loopback address as
+ * source, so that its answer comes back to be translated.
  */
 static __always_inline int lb_redirect(struct __sk_buff *skb, struct flow *flow,
 				       const struct lb_address *backend, const enum family family)
@@ -103,8 +102,8 @@ static __always_inline int lb_redirect(struct __sk_buff *skb, struct flow *flow,
 		flow->flags |= FLOW_HAIRPIN;
 		change.source = 1;
 		addr_load_config(&change.addr,
-				 family == IPV4 ? (const volatile void *)&service_loopback4 :
-						  (const volatile void *)&service_loopback6,
+				 family == IPV4 ? (const volatile void *)&service_loopback4
+						: (const volatile void *)&service_loopback6,
 				 family);
 		change.port = p->source_port;
 		result = nat_rewrite(skb, p, &change, family);
@@ -117,14 +116,16 @@ static __always_inline int lb_redirect(struct __sk_buff *skb, struct flow *flow,
 	return nat_rewrite(skb, p, &change, family);
 }
 
-SEPARATE int lb_redirect4(struct __sk_buff *skb, struct flow *flow, const struct lb_address *backend)
+SEPARATE int lb_redirect4(struct __sk_buff *skb, struct flow *flow,
+			  const struct lb_address *backend)
 {
 	if (!flow || !backend)
 		return DROP(DROP_INVALID_PACKET);
 	return lb_redirect(skb, flow, backend, IPV4);
 }
 
-SEPARATE int lb_redirect6(struct __sk_buff *skb, struct flow *flow, const struct lb_address *backend)
+SEPARATE int lb_redirect6(struct __sk_buff *skb, struct flow *flow,
+			  const struct lb_address *backend)
 {
 	if (!flow || !backend)
 		return DROP(DROP_INVALID_PACKET);
@@ -142,8 +143,8 @@ static __always_inline int lb_translate(struct __sk_buff *skb, struct flow *flow
 	result = family == IPV4 ? lb_resolve4(flow, &backend) : lb_resolve6(flow, &backend);
 	if (result <= 0)
 		return result;
-	return family == IPV4 ? lb_redirect4(skb, flow, &backend) :
-				lb_redirect6(skb, flow, &backend);
+	return family == IPV4 ? lb_redirect4(skb, flow, &backend)
+			      : lb_redirect6(skb, flow, &backend);
 }
 
 #endif

@@ -36,20 +36,20 @@ lb_slot_find(const struct lb_address *frontend, __u16 slot, __u8 scope, const en
 {
 	if (family == IPV4) {
 		struct lb4_key key = {
-			.addr = frontend->addr.word[0],
-			.port = frontend->port,
-			.slot = slot,
-			.protocol = frontend->protocol,
-			.scope = scope,
+		    .addr = frontend->addr.word[0],
+		    .port = frontend->port,
+		    .slot = slot,
+		    .protocol = frontend->protocol,
+		    .scope = scope,
 		};
 
 		return bpf_map_lookup_elem(&cilium_lb4_services_v2, &key);
 	} else {
 		struct lb6_key key = {
-			.port = frontend->port,
-			.slot = slot,
-			.protocol = frontend->protocol,
-			.scope = scope,
+		    .port = frontend->port,
+		    .slot = slot,
+		    .protocol = frontend->protocol,
+		    .scope = scope,
 		};
 
 		addr_store(&key.addr, &frontend->addr, IPV6);
@@ -62,8 +62,8 @@ static __always_inline __u8 lb_scope_of(const struct lb_service *service)
 	return service->flags2 & LB_TWO_SCOPES ? LB_SCOPE_INTERNAL : LB_SCOPE_EXTERNAL;
 }
 
-/* Our clients are inside the cluster: where a service has two sets of backends, they get the set for
- * the inside.
+/* Our clients are inside the cluster: where a service has two sets of backends, they get the set
+ * for the inside.
  */
 static __always_inline const struct lb_service *lb_service_find(const struct lb_address *frontend,
 								const enum family family)
@@ -94,7 +94,7 @@ static __always_inline _Bool lb_backend_find(__u32 id, struct lb_address *to,
 {
 	if (family == IPV4) {
 		const struct lb4_backend *backend =
-			bpf_map_lookup_elem(&cilium_lb4_backends_v3, &id);
+		    bpf_map_lookup_elem(&cilium_lb4_backends_v3, &id);
 
 		if (!backend)
 			return 0;
@@ -102,7 +102,7 @@ static __always_inline _Bool lb_backend_find(__u32 id, struct lb_address *to,
 		to->port = backend->port;
 	} else {
 		const struct lb6_backend *backend =
-			bpf_map_lookup_elem(&cilium_lb6_backends_v3, &id);
+		    bpf_map_lookup_elem(&cilium_lb6_backends_v3, &id);
 
 		if (!backend)
 			return 0;
@@ -117,7 +117,7 @@ static __always_inline _Bool lb_rev_nat_find(__u16 index, struct lb_address *to,
 {
 	if (family == IPV4) {
 		const struct lb4_rev_nat *nat =
-			bpf_map_lookup_elem(&cilium_lb4_reverse_nat, &index);
+		    bpf_map_lookup_elem(&cilium_lb4_reverse_nat, &index);
 
 		if (!nat)
 			return 0;
@@ -125,7 +125,7 @@ static __always_inline _Bool lb_rev_nat_find(__u16 index, struct lb_address *to,
 		to->port = nat->port;
 	} else {
 		const struct lb6_rev_nat *nat =
-			bpf_map_lookup_elem(&cilium_lb6_reverse_nat, &index);
+		    bpf_map_lookup_elem(&cilium_lb6_reverse_nat, &index);
 
 		if (!nat)
 			return 0;

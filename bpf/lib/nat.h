@@ -31,10 +31,10 @@ static __always_inline int nat_checksum_offset(__u8 protocol)
 static __always_inline int nat_offset_of_addr(_Bool source, const enum family family)
 {
 	if (family == IPV4)
-		return L3_OFFSET + (source ? __builtin_offsetof(struct iphdr, saddr) :
-					     __builtin_offsetof(struct iphdr, daddr));
-	return L3_OFFSET + (source ? __builtin_offsetof(struct ipv6hdr, saddr) :
-				     __builtin_offsetof(struct ipv6hdr, daddr));
+		return L3_OFFSET + (source ? __builtin_offsetof(struct iphdr, saddr)
+					   : __builtin_offsetof(struct iphdr, daddr));
+	return L3_OFFSET + (source ? __builtin_offsetof(struct ipv6hdr, saddr)
+				   : __builtin_offsetof(struct ipv6hdr, daddr));
 }
 
 /* The address, and every checksum that covers it. */
@@ -51,7 +51,8 @@ static __always_inline int nat_write_addr(struct __sk_buff *skb, const struct pa
 		if (bpf_l4_csum_replace(skb, p->l4_offset + checksum, 0, diff, flags) < 0)
 			return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
 		/* In an IPv6 packet address and checksum change by opposite amounts, and the sum
-		 * that a device delivered stays; the helper thinks of IPv4 and takes the latter off.
+		 * that a device delivered stays; the helper thinks of IPv4 and takes the latter
+		 * off.
 		 */
 		if (family == IPV6)
 			bpf_csum_update(skb, diff);

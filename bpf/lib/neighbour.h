@@ -20,8 +20,9 @@ enum neighbour_message {
 	MLD2_REPORT = 143,
 };
 
-/* Discovery and multicast membership, to an address of the link. To any other address such a message
- * is a packet like others: subject to policy, and forwarded with fewer than 255 hops worth nothing.
+/* Discovery and multicast membership, to an address of the link. To any other address such a
+ * message is a packet like others: subject to policy, and forwarded with fewer than 255 hops worth
+ * nothing.
  */
 static __always_inline _Bool neighbour_is_discovery(const struct packet *p)
 {

@@ -43,12 +43,12 @@ enum icmp4_type {
 enum packet_flags {
 	PACKET_LATER_FRAGMENT = 1 << 0, /* no L4 header; the ports are those of the first one */
 	PACKET_FIRST_FRAGMENT = 1 << 1,
-	PACKET_ICMP_ERROR = 1 << 2,	/* carries the head of the packet that caused it */
-	PACKET_HAS_L4 = 1 << 3,		/* the L4 header was read: ports can be rewritten */
+	PACKET_ICMP_ERROR = 1 << 2, /* carries the head of the packet that caused it */
+	PACKET_HAS_L4 = 1 << 3,	    /* the L4 header was read: ports can be rewritten */
 };
 
-/* What the programs know about the packet at hand. Ports of ICMP echo are those of the conntrack key
- * (abi/conntrack.h).
+/* What the programs know about the packet at hand. Ports of ICMP echo are those of the conntrack
+ * key (abi/conntrack.h).
  */
 struct packet {
 	struct addr source;
@@ -69,8 +69,8 @@ struct packet {
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
-/* Points at len bytes at offset, having them made linear if they are not. Invalidates earlier packet
- * pointers.
+/* Points at len bytes at offset, having them made linear if they are not. Invalidates earlier
+ * packet pointers.
  */
 static __always_inline void *packet_bytes(struct __sk_buff *skb, __u32 offset, const __u32 len)
 {
@@ -149,8 +149,8 @@ static __always_inline int packet_parse_transport(struct __sk_buff *skb, struct 
 
 		if (!icmp)
 			return DROP(DROP_CT_TRUNCATED_OR_INVALID_HEADER);
-		return p->protocol == IPPROTO_ICMP ? packet_parse_icmp4(p, icmp) :
-						     packet_parse_icmp6(p, icmp);
+		return p->protocol == IPPROTO_ICMP ? packet_parse_icmp4(p, icmp)
+						   : packet_parse_icmp6(p, icmp);
 	}
 	if (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP) {
 		const struct udphdr *ports = packet_bytes(skb, p->l4_offset, sizeof(*ports));
@@ -181,8 +181,8 @@ static __always_inline int packet_parse_ip4(struct __sk_buff *skb, struct packet
 	p->hop_limit = ip->ttl;
 	p->l4_offset = L3_OFFSET + ip->ihl * 4;
 	if (unlikely(ip->frag_off & bpf_htons(0x3fff)))
-		p->flags |= ip->frag_off & bpf_htons(0x1fff) ? PACKET_LATER_FRAGMENT :
-							       PACKET_FIRST_FRAGMENT;
+		p->flags |= ip->frag_off & bpf_htons(0x1fff) ? PACKET_LATER_FRAGMENT
+							     : PACKET_FIRST_FRAGMENT;
 	return 0;
 }
 
@@ -263,7 +263,7 @@ static __always_inline int packet_parse_ip(struct __sk_buff *skb, struct packet 
 }
 
 static __always_inline int packet_parse_rest(struct __sk_buff *skb, struct packet *p,
-					   const enum family family)
+					     const enum family family)
 {
 	int fragment = 0;
 	int result;
@@ -273,7 +273,8 @@ static __always_inline int packet_parse_rest(struct __sk_buff *skb, struct packe
 		if (fragment < 0)
 			return fragment;
 	}
-	/* Each family has one ICMP; the other's number is an unknown protocol to the stack as well. */
+	/* Each family has one ICMP; the other's number is an unknown protocol to the stack as well.
+	 */
 	if (p->protocol == (family == IPV4 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return DROP(DROP_CT_UNKNOWN_L4_PROTOCOL);
 	if (unlikely(p->flags & PACKET_LATER_FRAGMENT)) {
@@ -293,7 +294,7 @@ static __always_inline int packet_parse_rest(struct __sk_buff *skb, struct packe
 		return result;
 	p->flags |= PACKET_HAS_L4;
 	if (unlikely(p->flags & PACKET_FIRST_FRAGMENT)) {
-		struct frag_ports ports = { p->source_port, p->destination_port };
+		struct frag_ports ports = {p->source_port, p->destination_port};
 
 		fragment_store(skb, fragment, p->protocol, &ports, family);
 	}

@@ -66,8 +66,8 @@ static __always_inline enum policy_match policy_match_of(const struct policy_ent
 	return wildcard ? POLICY_MATCH_L4 : POLICY_MATCH_L3_L4;
 }
 
-/* Whether the wildcard's entry decides although the identity has one: by precedence, then deny, then
- * the longer port and protocol match; the identity wins a tie.
+/* Whether the wildcard's entry decides although the identity has one: by precedence, then deny,
+ * then the longer port and protocol match; the identity wins a tie.
  */
 static __always_inline _Bool policy_wildcard_wins(const struct policy_entry *exact,
 						  const struct policy_entry *wildcard)
@@ -85,7 +85,8 @@ static __always_inline int policy_entry_verdict(const struct policy_entry *entry
 		return DROP(DROP_POLICY_DENIED);
 	if (entry->flags & POLICY_DENY)
 		return DROP(DROP_POLICY_DENY);
-	/* Neither the proxy nor authentication can be had: what needs them must not pass unchecked. */
+	/* Neither the proxy nor authentication can be had: what needs them must not pass unchecked.
+	 */
 	if (entry->proxy_port)
 		return DROP(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
 	if (entry->auth_type)
@@ -93,17 +94,17 @@ static __always_inline int policy_entry_verdict(const struct policy_entry *entry
 	return 0;
 }
 
-/* Fills in policy_match and policy_cookie of the detail, whose policy_direction, policy_protocol and
- * policy_port say what to look for.
+/* Fills in policy_match and policy_cookie of the detail, whose policy_direction, policy_protocol
+ * and policy_port say what to look for.
  */
 static __always_inline int policy_lookup(void *map, __u32 identity, struct event_detail *detail)
 {
 	struct policy_key key = {
-		.prefix_len = POLICY_PREFIX_FULL,
-		.identity = identity,
-		.direction = detail->policy_direction,
-		.protocol = detail->policy_protocol,
-		.port = detail->policy_port,
+	    .prefix_len = POLICY_PREFIX_FULL,
+	    .identity = identity,
+	    .direction = detail->policy_direction,
+	    .protocol = detail->policy_protocol,
+	    .port = detail->policy_port,
 	};
 	const struct policy_entry *entry = bpf_map_lookup_elem(map, &key);
 	const struct policy_entry *wildcard;
@@ -130,12 +131,12 @@ static __always_inline int policy_decide(struct __sk_buff *skb, const struct flo
 	__u32 identity = egress ? flow->destination_identity : flow->source_identity;
 	const struct policy_state *state = policy_state_of(id);
 	struct event_detail detail = {
-		.type = EVENT_POLICY_VERDICT,
-		.ifindex = skb->ifindex,
-		.endpoint_id = id,
-		.policy_direction = direction,
-		.policy_protocol = flow->packet.protocol,
-		.policy_port = policy_port_of(&flow->packet),
+	    .type = EVENT_POLICY_VERDICT,
+	    .ifindex = skb->ifindex,
+	    .endpoint_id = id,
+	    .policy_direction = direction,
+	    .policy_protocol = flow->packet.protocol,
+	    .policy_port = policy_port_of(&flow->packet),
 	};
 	void *map;
 	int result;
@@ -172,14 +173,14 @@ SEPARATE int policy_check_ingress(struct __sk_buff *skb, const struct flow *flow
 	return flow ? policy_decide(skb, flow, DIRECTION_INGRESS) : DROP(DROP_POLICY_DENIED);
 }
 
-/* Asks one endpoint about the flow. Verdict events are for new connections, and for established ones
- * that are cut.
+/* Asks one endpoint about the flow. Verdict events are for new connections, and for established
+ * ones that are cut.
  */
 static __always_inline int policy_check(struct __sk_buff *skb, const struct flow *flow,
 					const enum traffic_direction direction)
 {
-	return direction == DIRECTION_EGRESS ? policy_check_egress(skb, flow) :
-					       policy_check_ingress(skb, flow);
+	return direction == DIRECTION_EGRESS ? policy_check_egress(skb, flow)
+					     : policy_check_ingress(skb, flow);
 }
 
 #endif

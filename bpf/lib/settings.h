@@ -19,7 +19,7 @@ struct {
 static __always_inline const struct endpoint_settings *settings_find(__u32 endpoint_id)
 {
 	const struct endpoint_settings *settings =
-		bpf_map_lookup_elem(&cilium_endpoint_settings, &endpoint_id);
+	    bpf_map_lookup_elem(&cilium_endpoint_settings, &endpoint_id);
 
 	return settings && settings->identity ? settings : 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The programs that each pod's device has of its own: endpoint_egress at its ingress hook, where the
- * pod's packets come out, endpoint_ingress at its egress hook. They only say whose device it is and go
- * on to the programs of pod.c, which are loaded once for all pods.
+/* The programs that each pod's device has of its own: endpoint_egress at its ingress hook, where
+ * the pod's packets come out, endpoint_ingress at its egress hook. They only say whose device it is
+ * and go on to the programs of pod.c, which are loaded once for all pods.
  */
 #include "abi/calls.h"
 #include "config/endpoint.h"
@@ -23,9 +23,9 @@ struct {
 static __always_inline int endpoint_missed(struct __sk_buff *skb, enum metric_direction direction)
 {
 	struct flow flow = {
-		.egress_endpoint = direction == METRIC_EGRESS ? endpoint_id : 0,
-		.ingress_endpoint = direction == METRIC_INGRESS ? endpoint_id : 0,
-		.flags = skb->protocol == bpf_htons(ETH_P_IPV6) ? FLOW_IPV6 : 0,
+	    .egress_endpoint = direction == METRIC_EGRESS ? endpoint_id : 0,
+	    .ingress_endpoint = direction == METRIC_INGRESS ? endpoint_id : 0,
+	    .flags = skb->protocol == bpf_htons(ETH_P_IPV6) ? FLOW_IPV6 : 0,
 	};
 
 	return packet_drop(skb, &flow, DROP(DROP_MISSED_TAIL_CALL), direction);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The programs of the node's own devices: from_netdev and to_netdev at the ingress and egress hooks of
- * uplinks, from_host at the egress hook of cilium_host, where the routes to pods lead.
+/* The programs of the node's own devices: from_netdev and to_netdev at the ingress and egress hooks
+ * of uplinks, from_host at the egress hook of cilium_host, where the routes to pods lead.
  */
 #include "config/node.h"
 #include "lib/admit.h"
@@ -44,7 +44,8 @@ int from_netdev(struct __sk_buff *skb)
 	return forward_verdict(skb, &flow, result, METRIC_INGRESS);
 }
 
-/* Nothing is decided here; packets of pods were counted and traced by the program that sent them. */
+/* Nothing is decided here; packets of pods were counted and traced by the program that sent them.
+ */
 static __always_inline void netdev_observe(struct __sk_buff *skb, struct flow *flow,
 					   const enum family family)
 {
@@ -54,7 +55,7 @@ static __always_inline void netdev_observe(struct __sk_buff *skb, struct flow *f
 		return;
 	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
 	flow->destination_identity =
-		ipcache_identity(ipcache_find(&p->destination, family), family);
+	    ipcache_identity(ipcache_find(&p->destination, family), family);
 	event_trace(skb, flow, TRACE_TO_NETWORK, 0, skb->ifindex);
 }
 
@@ -109,8 +110,8 @@ static __always_inline int host_send(struct __sk_buff *skb, struct flow *flow,
 	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
 	/* Another node's "host" is that node itself. */
 	return forward_to_tunnel(skb, flow, info,
-				 flow->source_identity == IDENTITY_HOST ? IDENTITY_REMOTE_NODE :
-									  flow->source_identity,
+				 flow->source_identity == IDENTITY_HOST ? IDENTITY_REMOTE_NODE
+									: flow->source_identity,
 				 family);
 }
 

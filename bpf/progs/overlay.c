@@ -12,8 +12,8 @@
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_OVERLAY
 
-/* The identity that the other node gave. Its own "host" is a remote node to us; where it knows none,
- * our table has the word.
+/* The identity that the other node gave. Its own "host" is a remote node to us; where it knows
+ * none, our table has the word.
  */
 static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *flow,
 					    const enum family family)
@@ -29,7 +29,7 @@ static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *
 		flow->source_identity = IDENTITY_REMOTE_NODE;
 	else if (flow->source_identity == IDENTITY_UNKNOWN)
 		flow->source_identity =
-			ipcache_identity(ipcache_find(&flow->packet.source, family), family);
+		    ipcache_identity(ipcache_find(&flow->packet.source, family), family);
 	return 0;
 }
 

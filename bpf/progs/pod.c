@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The programs of all pods' devices, loaded once and called by those of endpoint.c, which say whose
- * device it is: from_pod sees what the pod sends, to_pod what the host stack sends to the pod. Packets
- * from other pods and nodes do not pass to_pod: the program that received them delivered them.
+ * device it is: from_pod sees what the pod sends, to_pod what the host stack sends to the pod.
+ * Packets from other pods and nodes do not pass to_pod: the program that received them delivered
+ * them.
  */
 #include "config/node.h"
 #include "config/pod.h"
@@ -17,8 +18,8 @@
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_POD
 
-static __always_inline _Bool pod_owns(const struct endpoint_settings *pod,
-				      const struct addr *addr, const enum family family)
+static __always_inline _Bool pod_owns(const struct endpoint_settings *pod, const struct addr *addr,
+				      const enum family family)
 {
 	struct addr own;
 
@@ -31,8 +32,9 @@ static __always_inline _Bool pod_is_hairpin(const struct packet *p, const enum f
 {
 	struct addr loopback;
 
-	addr_load_config(&loopback, family == IPV4 ? (const volatile void *)&service_loopback4 :
-						     (const volatile void *)&service_loopback6,
+	addr_load_config(&loopback,
+			 family == IPV4 ? (const volatile void *)&service_loopback4
+					: (const volatile void *)&service_loopback6,
 			 family);
 	return per_packet_lb && addr_equal(&p->destination, &loopback, family);
 }
@@ -58,8 +60,7 @@ static __always_inline _Bool pod_forges_tunnel(const struct flow *flow)
  * host stack takes it.
  */
 static __always_inline int pod_parse(struct __sk_buff *skb, struct packet *p,
-				     const struct endpoint_settings *pod,
-				     const enum family family)
+				     const struct endpoint_settings *pod, const enum family family)
 {
 	_Bool own;
 	int result = packet_parse_ip(skb, p, family);
@@ -138,7 +139,7 @@ static __always_inline int pod_send_frame(struct __sk_buff *skb, struct flow *fl
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
-	struct flow flow = { .egress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID] };
+	struct flow flow = {.egress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID]};
 	int result = pod_send_frame(skb, &flow);
 
 	return forward_verdict(skb, &flow, result, METRIC_EGRESS);
@@ -158,9 +159,9 @@ static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 		return result;
 	if (family == IPV6 && neighbour_is_discovery(p))
 		return TC_ACT_OK;
-	flow->source_identity = (skb->mark & MARK_KIND_MASK) == MARK_HOST ?
-					IDENTITY_HOST :
-					ipcache_identity(ipcache_find(&p->source, family), family);
+	flow->source_identity = (skb->mark & MARK_KIND_MASK) == MARK_HOST
+				    ? IDENTITY_HOST
+				    : ipcache_identity(ipcache_find(&p->source, family), family);
 	event_trace_arrival(skb, flow, TRACE_FROM_STACK, flow->ingress_endpoint);
 	result = flow_admit(skb, flow, family);
 	if (result < 0)
@@ -192,7 +193,7 @@ static __always_inline int pod_receive_frame(struct __sk_buff *skb, struct flow 
 SEC("tc")
 int to_pod(struct __sk_buff *skb)
 {
-	struct flow flow = { .ingress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID] };
+	struct flow flow = {.ingress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID]};
 	int result = pod_receive_frame(skb, &flow);
 
 	return result < 0 ? packet_drop(skb, &flow, result, METRIC_INGRESS) : result;

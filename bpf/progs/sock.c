@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Service addresses are translated where a socket names its peer, for the sockets of pods and of the
- * node itself: no packet to a service address is ever sent, and no packet needs translation.
+/* Service addresses are translated where a socket names its peer, for the sockets of pods and of
+ * the node itself: no packet to a service address is ever sent, and no packet needs translation.
  *
  *   connect, sendmsg           service -> backend, remembered by socket
  *   recvmsg, getpeername       backend -> service
@@ -39,25 +39,25 @@ static __always_inline int sock_remember(struct bpf_sock_addr *ctx,
 {
 	if (family == IPV4) {
 		struct lb4_reverse_sk_key key = {
-			.cookie = bpf_get_socket_cookie(ctx),
-			.addr = backend->addr.word[0],
-			.port = backend->port,
+		    .cookie = bpf_get_socket_cookie(ctx),
+		    .addr = backend->addr.word[0],
+		    .port = backend->port,
 		};
 		struct lb4_reverse_sk value = {
-			.addr = frontend->addr.word[0],
-			.port = frontend->port,
-			.rev_nat = rev_nat,
+		    .addr = frontend->addr.word[0],
+		    .port = frontend->port,
+		    .rev_nat = rev_nat,
 		};
 
 		return bpf_map_update_elem(&cilium_lb4_reverse_sk, &key, &value, BPF_ANY);
 	} else {
 		struct lb6_reverse_sk_key key = {
-			.cookie = bpf_get_socket_cookie(ctx),
-			.port = backend->port,
+		    .cookie = bpf_get_socket_cookie(ctx),
+		    .port = backend->port,
 		};
 		struct lb6_reverse_sk value = {
-			.port = frontend->port,
-			.rev_nat = rev_nat,
+		    .port = frontend->port,
+		    .rev_nat = rev_nat,
 		};
 
 		addr_store(&key.addr, &backend->addr, IPV6);
@@ -73,17 +73,17 @@ static __always_inline _Bool sock_recall(struct bpf_sock_addr *ctx, struct lb_ad
 					 const enum family family)
 {
 	const struct lb_service *service;
-	struct lb_address frontend = { .protocol = peer->protocol };
+	struct lb_address frontend = {.protocol = peer->protocol};
 	__u16 rev_nat;
 
 	if (family == IPV4) {
 		struct lb4_reverse_sk_key key = {
-			.cookie = bpf_get_socket_cookie(ctx),
-			.addr = peer->addr.word[0],
-			.port = peer->port,
+		    .cookie = bpf_get_socket_cookie(ctx),
+		    .addr = peer->addr.word[0],
+		    .port = peer->port,
 		};
 		const struct lb4_reverse_sk *value =
-			bpf_map_lookup_elem(&cilium_lb4_reverse_sk, &key);
+		    bpf_map_lookup_elem(&cilium_lb4_reverse_sk, &key);
 
 		if (!value)
 			return 0;
@@ -92,8 +92,8 @@ static __always_inline _Bool sock_recall(struct bpf_sock_addr *ctx, struct lb_ad
 		rev_nat = value->rev_nat;
 	} else {
 		struct lb6_reverse_sk_key key = {
-			.cookie = bpf_get_socket_cookie(ctx),
-			.port = peer->port,
+		    .cookie = bpf_get_socket_cookie(ctx),
+		    .port = peer->port,
 		};
 		const struct lb6_reverse_sk *value;
 
@@ -112,7 +112,8 @@ static __always_inline _Bool sock_recall(struct bpf_sock_addr *ctx, struct lb_ad
 	return 1;
 }
 
-/* SOCK_PROCEED with changed = 1: peer is the backend now. Otherwise errno is set for a rejection. */
+/* SOCK_PROCEED with changed = 1: peer is the backend now. Otherwise errno is set for a rejection.
+ */
 static __always_inline int sock_translate(struct bpf_sock_addr *ctx, struct lb_address *peer,
 					  _Bool *changed, const enum family family)
 {

@@ -75,7 +75,9 @@ public sealed class EmbeddedApiHost : IAsyncDisposable
     {
         using FileStream stream = new(file, new FileStreamOptions
         {
-            Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            Mode = FileMode.Create,
+            Access = FileAccess.Write,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         });
         stream.Write(System.Text.Encoding.UTF8.GetBytes(text));
     }

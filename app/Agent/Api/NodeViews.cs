@@ -79,11 +79,11 @@ internal sealed class NodeViews(ApiSources sources)
 
     private NodeElement Element(
         string name, string source, (IpAddress? Address, IpPrefix? Range) v4, (IpAddress? Address, IpPrefix? Range) v6) => new()
-    {
-        Name = FullName(name),
-        Source = source,
-        PrimaryAddress = new NodeAddressing(Addressing(v4.Address, v4.Range), Addressing(v6.Address, v6.Range)),
-    };
+        {
+            Name = FullName(name),
+            Source = source,
+            PrimaryAddress = new NodeAddressing(Addressing(v4.Address, v4.Range), Addressing(v6.Address, v6.Range)),
+        };
 
     private static NodeAddressingElement? Addressing(IpAddress? address, IpPrefix? range)
         => address is null && range is null

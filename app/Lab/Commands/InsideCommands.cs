@@ -29,8 +29,11 @@ internal static partial class InsideCommands
         PodLocation at = reply.Location!;
         return Become(new ProcessPlace
         {
-            Cgroup = at.Cgroup, MountNamespace = $"/proc/{at.Process}/ns/mnt", NetworkNamespace = $"/proc/{at.Process}/ns/net",
-            HostNameNamespace = $"/proc/{at.Process}/ns/uts", Environment = EnvironmentOf(at.Process),
+            Cgroup = at.Cgroup,
+            MountNamespace = $"/proc/{at.Process}/ns/mnt",
+            NetworkNamespace = $"/proc/{at.Process}/ns/net",
+            HostNameNamespace = $"/proc/{at.Process}/ns/uts",
+            Environment = EnvironmentOf(at.Process),
         }, command);
     }
 
@@ -53,7 +56,8 @@ internal static partial class InsideCommands
         RequireLab(paths);
         return Become(new ProcessPlace
         {
-            Cgroup = Cgroup.Create(Path.Combine(paths.Cgroup, "outside")), NetworkNamespace = paths.NamespaceOf("outside"),
+            Cgroup = Cgroup.Create(Path.Combine(paths.Cgroup, "outside")),
+            NetworkNamespace = paths.NamespaceOf("outside"),
             Environment = new Dictionary<string, string>(Artifacts.BaseEnvironment) { ["TERM"] = Terminal },
         }, command);
     }

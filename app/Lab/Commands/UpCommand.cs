@@ -93,7 +93,8 @@ internal static class UpCommand
         Cgroup.Create(paths.Cgroup);
         var place = new ProcessPlace
         {
-            Cgroup = Cgroup.Create(Path.Combine(paths.Cgroup, "supervisor")), LogFile = paths.SupervisorLog,
+            Cgroup = Cgroup.Create(Path.Combine(paths.Cgroup, "supervisor")),
+            LogFile = paths.SupervisorLog,
             Environment = new Dictionary<string, string>(Artifacts.BaseEnvironment) { ["AXONEME_LAB_ROOT"] = paths.Root },
         };
         return Launch.Start(place, ["setsid", Artifacts.Self, "supervise"]);

@@ -85,7 +85,8 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
         foreach (IpPrefix prefix in podCidrs)
             netlink.ReplaceRoute(new Route(prefix)
             {
-                Device = _bridge, Gateway = prefix.IsV6 ? NodeV6(nodeIndex) : NodeV4(nodeIndex),
+                Device = _bridge,
+                Gateway = prefix.IsV6 ? NodeV6(nodeIndex) : NodeV4(nodeIndex),
             });
     }
 

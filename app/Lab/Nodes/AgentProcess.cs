@@ -90,7 +90,8 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock)
 
     private Dictionary<string, string> Environment() => new(Artifacts.BaseEnvironment)
     {
-        ["K8S_NODE_NAME"] = node.Name, ["CILIUM_K8S_NAMESPACE"] = "kube-system",
+        ["K8S_NODE_NAME"] = node.Name,
+        ["CILIUM_K8S_NAMESPACE"] = "kube-system",
     };
 
     /// <param name="action">stop, start, kill (no good-bye; it is started again) or restart.</param>

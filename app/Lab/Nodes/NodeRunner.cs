@@ -55,7 +55,9 @@ internal sealed class NodeRunner
                 Name = Name,
                 Labels = new Dictionary<string, string>
                 {
-                    ["kubernetes.io/hostname"] = Name, ["kubernetes.io/os"] = "linux", ["kubernetes.io/arch"] = Architecture,
+                    ["kubernetes.io/hostname"] = Name,
+                    ["kubernetes.io/os"] = "linux",
+                    ["kubernetes.io/arch"] = Architecture,
                 },
             },
         };
@@ -139,7 +141,8 @@ internal sealed class NodeRunner
         string now = _host.Clock.GetUtcNow().ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'");
         _host.Api.Apply(new JsonObject
         {
-            ["apiVersion"] = "coordination.k8s.io/v1", ["kind"] = "Lease",
+            ["apiVersion"] = "coordination.k8s.io/v1",
+            ["kind"] = "Lease",
             ["metadata"] = new JsonObject { ["name"] = Name, ["namespace"] = "kube-node-lease" },
             ["spec"] = new JsonObject { ["holderIdentity"] = Name, ["leaseDurationSeconds"] = 40, ["renewTime"] = now },
         });
@@ -171,9 +174,16 @@ internal sealed class NodeRunner
             ],
             NodeInfo = new NodeSystemInfo
             {
-                KernelVersion = File.ReadAllText("/proc/sys/kernel/osrelease").Trim(), OperatingSystem = "linux", Architecture = Architecture,
-                OsImage = "Axoneme lab", ContainerRuntimeVersion = "axoneme://0.1.0", KubeletVersion = "v1.33.0", KubeProxyVersion = "",
-                MachineID = Name, SystemUUID = Name, BootID = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim(),
+                KernelVersion = File.ReadAllText("/proc/sys/kernel/osrelease").Trim(),
+                OperatingSystem = "linux",
+                Architecture = Architecture,
+                OsImage = "Axoneme lab",
+                ContainerRuntimeVersion = "axoneme://0.1.0",
+                KubeletVersion = "v1.33.0",
+                KubeProxyVersion = "",
+                MachineID = Name,
+                SystemUUID = Name,
+                BootID = File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim(),
             },
         };
         JsonObject json = (JsonObject)JsonSerializer.SerializeToNode(new Node { Status = status }, KubernetesJson.Default.Node)!["status"]!;

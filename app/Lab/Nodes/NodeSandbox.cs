@@ -71,7 +71,8 @@ internal sealed class NodeSandbox : IDisposable
             Directory.CreateDirectory(Path.Combine(Folder, folder));
         var place = new ProcessPlace
         {
-            Cgroup = Lab.Cgroup.Create(Path.Combine(Cgroup, "holder")), NetworkNamespace = NetworkNamespaceFile,
+            Cgroup = Lab.Cgroup.Create(Path.Combine(Cgroup, "holder")),
+            NetworkNamespace = NetworkNamespaceFile,
         };
         _holder = Launch.Start(place,
             ["unshare", "--mount", "--uts", "--propagation", "slave", "sh", "-c", Setup, "sh", Name, Folder], pipes: true);

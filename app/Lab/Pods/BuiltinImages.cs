@@ -10,7 +10,10 @@ internal static class BuiltinImages
 {
     private static readonly Dictionary<string, string> Verbs = new()
     {
-        ["axoneme.io/echo"] = "echo", ["axoneme.io/client"] = "idle", ["axoneme.io/dns"] = "dns", ["axoneme.io/http"] = "http",
+        ["axoneme.io/echo"] = "echo",
+        ["axoneme.io/client"] = "idle",
+        ["axoneme.io/dns"] = "dns",
+        ["axoneme.io/http"] = "http",
     };
 
     public static IEnumerable<string> Names => Verbs.Keys;

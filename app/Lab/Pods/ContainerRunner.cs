@@ -41,8 +41,15 @@ internal sealed partial class ContainerRunner(
             lock (_lock)
                 return new ContainerStatus
                 {
-                    Name = container.Name, Image = container.Image ?? "", ImageID = "", State = _state, LastState = _lastState,
-                    Ready = _ready, Started = _started, RestartCount = _restarts, ContainerID = $"axoneme://{sandbox.Attachment.ContainerId}",
+                    Name = container.Name,
+                    Image = container.Image ?? "",
+                    ImageID = "",
+                    State = _state,
+                    LastState = _lastState,
+                    Ready = _ready,
+                    Started = _started,
+                    RestartCount = _restarts,
+                    ContainerID = $"axoneme://{sandbox.Attachment.ContainerId}",
                 };
         }
     }
@@ -104,7 +111,10 @@ internal sealed partial class ContainerRunner(
             {
                 Terminated = new ContainerTerminated
                 {
-                    ExitCode = status, Reason = status == 0 ? "Completed" : "Error", StartedAt = started, FinishedAt = clock.GetUtcNow(),
+                    ExitCode = status,
+                    Reason = status == 0 ? "Completed" : "Error",
+                    StartedAt = started,
+                    FinishedAt = clock.GetUtcNow(),
                     Signal = status > 128 ? status - 128 : null,
                 },
             };

@@ -233,11 +233,16 @@ internal sealed class PodWorker(PodHost host, Pod pod) : IDisposable
         bool ready = !finished && containers.Length > 0 && containers.All(s => s.Ready);
         return new PodStatus
         {
-            Phase = _phase, Message = _waiting is null ? null : _message,
-            HostIP = host.Addresses[0], HostIPs = [.. host.Addresses.Select(a => new HostAddress { Ip = a })],
-            PodIP = _addresses is [var first, ..] ? first : null, PodIPs = _addresses.Count == 0 ? null : [.. _addresses.Select(a => new PodAddress { Ip = a })],
+            Phase = _phase,
+            Message = _waiting is null ? null : _message,
+            HostIP = host.Addresses[0],
+            HostIPs = [.. host.Addresses.Select(a => new HostAddress { Ip = a })],
+            PodIP = _addresses is [var first, ..] ? first : null,
+            PodIPs = _addresses.Count == 0 ? null : [.. _addresses.Select(a => new PodAddress { Ip = a })],
             StartTime = _startTime,
-            InitContainerStatuses = init.Length == 0 ? null : init, ContainerStatuses = containers, QosClass = "BestEffort",
+            InitContainerStatuses = init.Length == 0 ? null : init,
+            ContainerStatuses = containers,
+            QosClass = "BestEffort",
             Conditions =
             [
                 Condition("PodReadyToStartContainers", _addresses.Count > 0), Condition("Initialized", initialized),

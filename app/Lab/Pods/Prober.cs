@@ -85,7 +85,8 @@ internal sealed class Prober(PodSandbox sandbox, Container container, ContainerC
     {
         using var handler = new SocketsHttpHandler
         {
-            AllowAutoRedirect = false, UseProxy = false,
+            AllowAutoRedirect = false,
+            UseProxy = false,
             ConnectCallback = async (_, token) => new NetworkStream(await ConnectAsync(http.Host, http.Port, token), ownsSocket: true),
         };
         // A probe asks whether the server answers, not who it is.

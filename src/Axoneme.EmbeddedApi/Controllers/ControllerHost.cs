@@ -47,7 +47,9 @@ internal sealed class ControllerHost(ApiMachinery machinery, EmbeddedApiOptions 
         JsonObject role = Object("rbac.authorization.k8s.io/v1", "ClusterRole", null, "cluster-admin");
         role["rules"] = new JsonArray(new JsonObject
         {
-            ["apiGroups"] = new JsonArray("*"), ["resources"] = new JsonArray("*"), ["verbs"] = new JsonArray("*"),
+            ["apiGroups"] = new JsonArray("*"),
+            ["resources"] = new JsonArray("*"),
+            ["verbs"] = new JsonArray("*"),
         });
         CreateMissing("clusterroles.rbac.authorization.k8s.io", role);
         JsonObject service = Object("v1", "Service", "default", "kubernetes");
@@ -55,7 +57,9 @@ internal sealed class ControllerHost(ApiMachinery machinery, EmbeddedApiOptions 
         int port = options.AdvertisedEndPoints.Count > 0 ? options.AdvertisedEndPoints[0].Port : 6443;
         service["spec"] = new JsonObject
         {
-            ["type"] = "ClusterIP", ["ipFamilyPolicy"] = "SingleStack", ["clusterIP"] = options.ServiceCidrs[0].Address.Add(1).ToString(),
+            ["type"] = "ClusterIP",
+            ["ipFamilyPolicy"] = "SingleStack",
+            ["clusterIP"] = options.ServiceCidrs[0].Address.Add(1).ToString(),
             ["ports"] = new JsonArray(new JsonObject { ["name"] = "https", ["protocol"] = "TCP", ["port"] = 443, ["targetPort"] = port }),
         };
         CreateMissing("services", service);
@@ -74,7 +78,8 @@ internal sealed class ControllerHost(ApiMachinery machinery, EmbeddedApiOptions 
         slice["addressType"] = v6 ? "IPv6" : "IPv4";
         slice["endpoints"] = JsonAccess.ToArray(family.Select(e => new JsonObject
         {
-            ["addresses"] = new JsonArray(e.Address.ToString()), ["conditions"] = new JsonObject { ["ready"] = true },
+            ["addresses"] = new JsonArray(e.Address.ToString()),
+            ["conditions"] = new JsonObject { ["ready"] = true },
         }));
         slice["ports"] = new JsonArray(new JsonObject { ["name"] = "https", ["port"] = family[0].Port, ["protocol"] = "TCP" });
         client.Apply(slice);

@@ -79,7 +79,10 @@ internal sealed class DeploymentController(ApiMachinery machinery, Action<string
         metadata["ownerReferences"] = new JsonArray(PodSets.ControllerReference(deployment, "apps/v1", "Deployment"));
         set["spec"] = new JsonObject
         {
-            ["replicas"] = 0, ["minReadySeconds"] = deployment.Value.Whole("spec", "minReadySeconds") ?? 0, ["selector"] = selector, ["template"] = labelled,
+            ["replicas"] = 0,
+            ["minReadySeconds"] = deployment.Value.Whole("spec", "minReadySeconds") ?? 0,
+            ["selector"] = selector,
+            ["template"] = labelled,
         };
         StoredObject created = Machinery.Create(Type(Sets), set, WriteContext.Internal);
         SetRevision(deployment, revision);

@@ -100,10 +100,12 @@ internal sealed class SliceWriter(ApiMachinery machinery, string manager)
         }
         var created = new JsonObject
         {
-            ["apiVersion"] = "discovery.k8s.io/v1", ["kind"] = "EndpointSlice",
+            ["apiVersion"] = "discovery.k8s.io/v1",
+            ["kind"] = "EndpointSlice",
             ["metadata"] = new JsonObject
             {
-                ["generateName"] = owner.Name + "-", ["namespace"] = owner.Namespace,
+                ["generateName"] = owner.Name + "-",
+                ["namespace"] = owner.Namespace,
                 ["ownerReferences"] = new JsonArray(PodSets.ControllerReference(owner, "v1", ownerKind)),
             },
             ["addressType"] = group.Family,
@@ -279,7 +281,9 @@ internal sealed class EndpointController : Controller
     {
         var address = new JsonObject
         {
-            ["ip"] = endpoint.Texts("addresses").First(), ["nodeName"] = endpoint.Text("nodeName"), ["targetRef"] = endpoint.Map("targetRef")!.Copy(),
+            ["ip"] = endpoint.Texts("addresses").First(),
+            ["nodeName"] = endpoint.Text("nodeName"),
+            ["targetRef"] = endpoint.Map("targetRef")!.Copy(),
         };
         if (endpoint.Text("hostname") is { } hostname)
             address["hostname"] = hostname;
@@ -330,7 +334,9 @@ internal sealed class MirrorController : Controller
         string ip = address.Text("ip")!;
         JsonArray ports = JsonAccess.ToArray(subset.Objects("ports").Select(p => new JsonObject
         {
-            ["name"] = p.Text("name") ?? "", ["port"] = p.Whole("port"), ["protocol"] = p.Text("protocol"),
+            ["name"] = p.Text("name") ?? "",
+            ["port"] = p.Whole("port"),
+            ["protocol"] = p.Text("protocol"),
         }));
         var group = new EndpointGroup(ServiceRules.Family(IpAddress.Parse(ip).IsV6), ports);
         if (!groups.TryAdd(group.Key, group))

@@ -25,7 +25,11 @@ internal static class PodSets
 
     public static JsonObject ControllerReference(StoredObject owner, string apiVersion, string kind) => new()
     {
-        ["apiVersion"] = apiVersion, ["kind"] = kind, ["name"] = owner.Name, ["uid"] = owner.Uid, ["controller"] = true,
+        ["apiVersion"] = apiVersion,
+        ["kind"] = kind,
+        ["name"] = owner.Name,
+        ["uid"] = owner.Uid,
+        ["controller"] = true,
         ["blockOwnerDeletion"] = true,
     };
 
@@ -130,8 +134,11 @@ internal sealed class ReplicaSetController(ApiMachinery machinery, Action<string
         {
             var status = new JsonObject
             {
-                ["replicas"] = pods.Length, ["fullyLabeledReplicas"] = pods.Length, ["readyReplicas"] = pods.Count(PodSets.IsReady),
-                ["availableReplicas"] = available, ["observedGeneration"] = set.Value.Whole("metadata", "generation"),
+                ["replicas"] = pods.Length,
+                ["fullyLabeledReplicas"] = pods.Length,
+                ["readyReplicas"] = pods.Count(PodSets.IsReady),
+                ["availableReplicas"] = available,
+                ["observedGeneration"] = set.Value.Whole("metadata", "generation"),
             };
             live["status"] = status;
             return live;
@@ -231,11 +238,14 @@ internal sealed class DaemonSetController(ApiMachinery machinery, Action<string>
         {
             live["status"] = new JsonObject
             {
-                ["currentNumberScheduled"] = placed.Length, ["numberMisscheduled"] = pods.Length - placed.Length,
-                ["desiredNumberScheduled"] = nodes.Length, ["numberReady"] = placed.Count(PodSets.IsReady),
+                ["currentNumberScheduled"] = placed.Length,
+                ["numberMisscheduled"] = pods.Length - placed.Length,
+                ["desiredNumberScheduled"] = nodes.Length,
+                ["numberReady"] = placed.Count(PodSets.IsReady),
                 ["observedGeneration"] = set.Value.Whole("metadata", "generation"),
                 ["updatedNumberScheduled"] = placed.Count(p => p.Labels.GetValueOrDefault(HashLabel) == hash),
-                ["numberAvailable"] = available, ["numberUnavailable"] = nodes.Length - available,
+                ["numberAvailable"] = available,
+                ["numberUnavailable"] = nodes.Length - available,
             };
             return live;
         });

@@ -23,8 +23,15 @@ internal sealed class Discovery(ResourceCatalog catalog)
 
     public static JsonObject VersionInfo() => new()
     {
-        ["major"] = "1", ["minor"] = "33", ["gitVersion"] = "v1.33.0+axoneme", ["gitCommit"] = "", ["gitTreeState"] = "clean",
-        ["buildDate"] = "2025-08-27T00:00:00Z", ["goVersion"] = "", ["compiler"] = "", ["platform"] = "linux/amd64",
+        ["major"] = "1",
+        ["minor"] = "33",
+        ["gitVersion"] = "v1.33.0+axoneme",
+        ["gitCommit"] = "",
+        ["gitTreeState"] = "clean",
+        ["buildDate"] = "2025-08-27T00:00:00Z",
+        ["goVersion"] = "",
+        ["compiler"] = "",
+        ["platform"] = "linux/amd64",
     };
 
     public static IEnumerable<Subresource> Subresources(ResourceType type)
@@ -67,11 +74,15 @@ internal sealed class Discovery(ResourceCatalog catalog)
             [] => new JsonObject { ["paths"] = JsonAccess.ToArray(Paths()) },
             ["api"] => new JsonObject
             {
-                ["kind"] = "APIVersions", ["versions"] = new JsonArray("v1"), ["serverAddressByClientCIDRs"] = new JsonArray(),
+                ["kind"] = "APIVersions",
+                ["versions"] = new JsonArray("v1"),
+                ["serverAddressByClientCIDRs"] = new JsonArray(),
             },
             ["apis"] => new JsonObject
             {
-                ["kind"] = "APIGroupList", ["apiVersion"] = "v1", ["groups"] = JsonAccess.ToArray(Groups().Where(g => g.Name.Length > 0).Select(Group)),
+                ["kind"] = "APIGroupList",
+                ["apiVersion"] = "v1",
+                ["groups"] = JsonAccess.ToArray(Groups().Where(g => g.Name.Length > 0).Select(Group)),
             },
             ["apis", string group] => Named(Group(Groups().FirstOrDefault(g => g.Name == group && group.Length > 0) is { Name: not null } found
                 ? found : throw ApiErrors.PageNotFound())),
@@ -116,7 +127,10 @@ internal sealed class Discovery(ResourceCatalog catalog)
         {
             var resource = new JsonObject
             {
-                ["name"] = type.Plural, ["singularName"] = type.Singular, ["namespaced"] = type.Namespaced, ["kind"] = type.Kind,
+                ["name"] = type.Plural,
+                ["singularName"] = type.Singular,
+                ["namespaced"] = type.Namespaced,
+                ["kind"] = type.Kind,
                 ["verbs"] = JsonAccess.ToArray(Verbs),
             };
             if (type.ShortNames.Count > 0)
@@ -130,11 +144,18 @@ internal sealed class Discovery(ResourceCatalog catalog)
         foreach ((_, string plural, string kind) in reviewed)
             resources.Add((JsonNode)new JsonObject
             {
-                ["name"] = plural, ["singularName"] = kind.ToLowerInvariant(), ["namespaced"] = false, ["kind"] = kind, ["verbs"] = new JsonArray("create"),
+                ["name"] = plural,
+                ["singularName"] = kind.ToLowerInvariant(),
+                ["namespaced"] = false,
+                ["kind"] = kind,
+                ["verbs"] = new JsonArray("create"),
             });
         return new JsonObject
         {
-            ["kind"] = "APIResourceList", ["apiVersion"] = "v1", ["groupVersion"] = group.Length == 0 ? version : $"{group}/{version}", ["resources"] = resources,
+            ["kind"] = "APIResourceList",
+            ["apiVersion"] = "v1",
+            ["groupVersion"] = group.Length == 0 ? version : $"{group}/{version}",
+            ["resources"] = resources,
         };
     }
 
@@ -142,7 +163,10 @@ internal sealed class Discovery(ResourceCatalog catalog)
     {
         var entry = new JsonObject
         {
-            ["name"] = $"{type.Plural}/{sub.Name}", ["singularName"] = "", ["namespaced"] = type.Namespaced, ["kind"] = sub.Kind,
+            ["name"] = $"{type.Plural}/{sub.Name}",
+            ["singularName"] = "",
+            ["namespaced"] = type.Namespaced,
+            ["kind"] = sub.Kind,
             ["verbs"] = JsonAccess.ToArray(sub.Verbs),
         };
         if (sub.ApiVersion != type.ApiVersion)
@@ -182,7 +206,10 @@ internal sealed class Discovery(ResourceCatalog catalog)
         }
         return new JsonObject
         {
-            ["kind"] = "APIGroupDiscoveryList", ["apiVersion"] = $"apidiscovery.k8s.io/{version}", ["metadata"] = new JsonObject(), ["items"] = items,
+            ["kind"] = "APIGroupDiscoveryList",
+            ["apiVersion"] = $"apidiscovery.k8s.io/{version}",
+            ["metadata"] = new JsonObject(),
+            ["items"] = items,
         };
     }
 
@@ -213,7 +240,10 @@ internal sealed class Discovery(ResourceCatalog catalog)
 
     private static JsonObject AggregatedResource(string plural, JsonObject kind, bool namespaced, string singular, string[] verbs) => new()
     {
-        ["resource"] = plural, ["responseKind"] = kind, ["scope"] = namespaced ? "Namespaced" : "Cluster", ["singularResource"] = singular,
+        ["resource"] = plural,
+        ["responseKind"] = kind,
+        ["scope"] = namespaced ? "Namespaced" : "Cluster",
+        ["singularResource"] = singular,
         ["verbs"] = JsonAccess.ToArray(verbs),
     };
 
@@ -249,7 +279,9 @@ internal static class Reviews
             {
                 ["resourceRules"] = new JsonArray(new JsonObject
                 {
-                    ["verbs"] = new JsonArray("*"), ["apiGroups"] = new JsonArray("*"), ["resources"] = new JsonArray("*"),
+                    ["verbs"] = new JsonArray("*"),
+                    ["apiGroups"] = new JsonArray("*"),
+                    ["resources"] = new JsonArray("*"),
                 }),
                 ["nonResourceRules"] = new JsonArray(new JsonObject { ["verbs"] = new JsonArray("*"), ["nonResourceURLs"] = new JsonArray("*") }),
                 ["incomplete"] = false,

@@ -78,7 +78,10 @@ internal static class OpenApiDocument
         (JsonObject schemas, JsonObject paths) = Parts(types, "#/components/schemas/", v3: true);
         return new JsonObject
         {
-            ["openapi"] = "3.0.0", ["info"] = Info(), ["paths"] = paths, ["components"] = new JsonObject { ["schemas"] = schemas },
+            ["openapi"] = "3.0.0",
+            ["info"] = Info(),
+            ["paths"] = paths,
+            ["components"] = new JsonObject { ["schemas"] = schemas },
         };
     }
 

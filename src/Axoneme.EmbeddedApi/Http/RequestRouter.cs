@@ -34,7 +34,10 @@ internal sealed record ApiRequest(HttpContext Context, ResourceType Type, ApiUse
 
     public WriteContext Write(List<string> warnings) => new()
     {
-        Manager = Manager, Subresource = Subresource, DryRun = Query("dryRun") == "All", Warnings = warnings,
+        Manager = Manager,
+        Subresource = Subresource,
+        DryRun = Query("dryRun") == "All",
+        Warnings = warnings,
         UnknownFields = Query("fieldValidation") switch
         {
             "Strict" => UnknownFields.Refuse,
@@ -159,7 +162,9 @@ internal sealed class RequestRouter
             throw ApiErrors.PageNotFound();
         return new ApiRequest(context, type, user)
         {
-            Namespace = ns, Name = rest.Length > 1 ? Uri.UnescapeDataString(rest[1]) : null, Subresource = rest.Length > 2 ? rest[2] : null,
+            Namespace = ns,
+            Name = rest.Length > 1 ? Uri.UnescapeDataString(rest[1]) : null,
+            Subresource = rest.Length > 2 ? rest[2] : null,
         };
     }
 

@@ -66,7 +66,9 @@ internal static class Responses
 
     public static JsonObject Metadata(ResourceType type, StoredObject stored, string version = "v1") => new()
     {
-        ["kind"] = "PartialObjectMetadata", ["apiVersion"] = "meta.k8s.io/" + version, ["metadata"] = type.Present(stored)["metadata"]!.Copy(),
+        ["kind"] = "PartialObjectMetadata",
+        ["apiVersion"] = "meta.k8s.io/" + version,
+        ["metadata"] = type.Present(stored)["metadata"]!.Copy(),
     };
 
     /// <summary>Rows as a server-side Table; <paramref name="include"/> is None, Metadata or Object.</summary>
@@ -91,8 +93,11 @@ internal static class Responses
         }
         return new JsonObject
         {
-            ["kind"] = "Table", ["apiVersion"] = "meta.k8s.io/" + version, ["metadata"] = new JsonObject(),
-            ["columnDefinitions"] = columns ? Columns(type) : null, ["rows"] = rows,
+            ["kind"] = "Table",
+            ["apiVersion"] = "meta.k8s.io/" + version,
+            ["metadata"] = new JsonObject(),
+            ["columnDefinitions"] = columns ? Columns(type) : null,
+            ["rows"] = rows,
         };
     }
 
@@ -126,7 +131,10 @@ internal static class Responses
         foreach (TableColumn column in type.Columns)
             columns.Add((JsonNode)new JsonObject
             {
-                ["name"] = column.Name, ["type"] = column.Type, ["format"] = column.Format, ["description"] = column.Description,
+                ["name"] = column.Name,
+                ["type"] = column.Type,
+                ["format"] = column.Format,
+                ["description"] = column.Description,
                 ["priority"] = column.Priority,
             });
         return columns;

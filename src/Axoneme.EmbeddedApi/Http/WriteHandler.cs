@@ -103,7 +103,11 @@ internal sealed class WriteHandler(ApiMachinery machinery, TokenBook tokens)
         }
         await Responses.JsonAsync(request.Context, new JsonObject
         {
-            ["kind"] = "Status", ["apiVersion"] = "v1", ["metadata"] = new JsonObject(), ["status"] = "Success", ["code"] = 200,
+            ["kind"] = "Status",
+            ["apiVersion"] = "v1",
+            ["metadata"] = new JsonObject(),
+            ["status"] = "Success",
+            ["code"] = 200,
         }).ConfigureAwait(false);
     }
 
@@ -246,13 +250,21 @@ internal sealed class WriteHandler(ApiMachinery machinery, TokenBook tokens)
         details["uid"] = stored.Uid;
         return new JsonObject
         {
-            ["kind"] = "Status", ["apiVersion"] = "v1", ["metadata"] = new JsonObject(), ["status"] = "Success", ["details"] = details,
+            ["kind"] = "Status",
+            ["apiVersion"] = "v1",
+            ["metadata"] = new JsonObject(),
+            ["status"] = "Success",
+            ["details"] = details,
         };
     }
 
     private static JsonObject Created() => new()
     {
-        ["kind"] = "Status", ["apiVersion"] = "v1", ["metadata"] = new JsonObject(), ["status"] = "Success", ["code"] = 201,
+        ["kind"] = "Status",
+        ["apiVersion"] = "v1",
+        ["metadata"] = new JsonObject(),
+        ["status"] = "Success",
+        ["code"] = 201,
     };
 
     private static void Warn(ApiRequest request, List<string> warnings)
@@ -272,10 +284,13 @@ internal static class ScaleView
             : Printing.BuiltinColumns.Selector(stored.Value.At("spec", "selector"));
         return new JsonObject
         {
-            ["kind"] = "Scale", ["apiVersion"] = "autoscaling/v1",
+            ["kind"] = "Scale",
+            ["apiVersion"] = "autoscaling/v1",
             ["metadata"] = new JsonObject
             {
-                ["name"] = stored.Name, ["namespace"] = stored.Namespace, ["uid"] = stored.Uid,
+                ["name"] = stored.Name,
+                ["namespace"] = stored.Namespace,
+                ["uid"] = stored.Uid,
                 ["resourceVersion"] = stored.Value.Text("metadata", "resourceVersion"),
                 ["creationTimestamp"] = stored.Value.Text("metadata", "creationTimestamp"),
             },

@@ -28,7 +28,9 @@ namespace Axoneme.EmbeddedApi.Objects
             foreach ((string manager, string field) in conflicts)
                 causes.Add((JsonNode)new JsonObject
                 {
-                    ["reason"] = "FieldManagerConflict", ["message"] = $"conflict with \"{manager}\"", ["field"] = field,
+                    ["reason"] = "FieldManagerConflict",
+                    ["message"] = $"conflict with \"{manager}\"",
+                    ["field"] = field,
                 });
             string list = conflicts.Count == 1
                 ? $" with \"{conflicts[0].Manager}\": {conflicts[0].Field}"
@@ -55,7 +57,9 @@ namespace Axoneme.EmbeddedApi.Objects
             ApiException e = Forbidden(type, name, $"unable to create new content in namespace {ns} because it is being terminated");
             e.Details!["causes"] = new JsonArray(new JsonObject
             {
-                ["reason"] = "NamespaceTerminating", ["message"] = $"namespace {ns} is being terminated", ["field"] = "metadata.namespace",
+                ["reason"] = "NamespaceTerminating",
+                ["message"] = $"namespace {ns} is being terminated",
+                ["field"] = "metadata.namespace",
             });
             return e;
         }
@@ -120,8 +124,12 @@ namespace Axoneme.EmbeddedApi
         {
             var status = new JsonObject
             {
-                ["kind"] = "Status", ["apiVersion"] = "v1", ["metadata"] = new JsonObject(), ["status"] = "Failure",
-                ["message"] = Message, ["reason"] = Reason,
+                ["kind"] = "Status",
+                ["apiVersion"] = "v1",
+                ["metadata"] = new JsonObject(),
+                ["status"] = "Failure",
+                ["message"] = Message,
+                ["reason"] = Reason,
             };
             if (Details is not null)
                 status["details"] = Details.DeepClone();

@@ -25,11 +25,13 @@ internal static class BuiltinResources
         ResourceType events = Kind("", "v1", "events", "Event", ["ev"]) with { SelectableFields = EventFields };
         yield return Kind("", "v1", "namespaces", "Namespace", ["ns"], namespaced: false) with
         {
-            HasStatus = true, SelectableFields = ["status.phase"],
+            HasStatus = true,
+            SelectableFields = ["status.phase"],
         };
         yield return Kind("", "v1", "nodes", "Node", ["no"], namespaced: false) with
         {
-            HasStatus = true, SelectableFields = ["spec.unschedulable"],
+            HasStatus = true,
+            SelectableFields = ["spec.unschedulable"],
         };
         yield return Kind("", "v1", "pods", "Pod", ["po"], categories: all) with
         {
@@ -42,7 +44,8 @@ internal static class BuiltinResources
         };
         yield return Kind("", "v1", "services", "Service", ["svc"], categories: all) with
         {
-            HasStatus = true, SelectableFields = ["spec.clusterIP", "spec.type"],
+            HasStatus = true,
+            SelectableFields = ["spec.clusterIP", "spec.type"],
         };
         yield return Kind("", "v1", "endpoints", "Endpoints", ["ep"]) with { Singular = "endpoints" };
         yield return Kind("", "v1", "configmaps", "ConfigMap", ["cm"]);
@@ -51,7 +54,10 @@ internal static class BuiltinResources
         yield return events;
         yield return Kind("events.k8s.io", "v1", "events", "Event", ["ev"], schema: "EventsEvent") with
         {
-            Storage = events, FromStorage = EventForms.ToNew, ToStorage = EventForms.ToCore, SelectableFields = EventFields,
+            Storage = events,
+            FromStorage = EventForms.ToNew,
+            ToStorage = EventForms.ToCore,
+            SelectableFields = EventFields,
         };
     }
 
@@ -60,17 +66,23 @@ internal static class BuiltinResources
         string[] all = ["all"];
         yield return Kind("apps", "v1", "deployments", "Deployment", ["deploy"], categories: all) with
         {
-            HasStatus = true, HasGeneration = true, Scale = Replicas,
+            HasStatus = true,
+            HasGeneration = true,
+            Scale = Replicas,
         };
         yield return Kind("apps", "v1", "replicasets", "ReplicaSet", ["rs"], categories: all) with
         {
-            HasStatus = true, HasGeneration = true, Scale = Replicas, SelectableFields = ["status.replicas"],
+            HasStatus = true,
+            HasGeneration = true,
+            Scale = Replicas,
+            SelectableFields = ["status.replicas"],
         };
         yield return Kind("apps", "v1", "daemonsets", "DaemonSet", ["ds"], categories: all) with { HasStatus = true, HasGeneration = true };
         yield return Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", []) with { HasGeneration = true };
         yield return Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", ["netpol"]) with
         {
-            Singular = "networkpolicy", HasGeneration = true,
+            Singular = "networkpolicy",
+            HasGeneration = true,
         };
         yield return Kind("coordination.k8s.io", "v1", "leases", "Lease", []);
         yield return Kind("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", [], namespaced: false);
@@ -78,7 +90,8 @@ internal static class BuiltinResources
         yield return Kind("rbac.authorization.k8s.io", "v1", "roles", "Role", []);
         yield return Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding", []);
         yield return Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", ["crd", "crds"],
-            namespaced: false, categories: ["api-extensions"]) with { HasStatus = true, HasGeneration = true };
+            namespaced: false, categories: ["api-extensions"]) with
+        { HasStatus = true, HasGeneration = true };
     }
 
     private static ResourceType Kind(
@@ -91,8 +104,16 @@ internal static class BuiltinResources
         type.Properties["metadata"] = SchemaText.Builtin["ObjectMeta"];
         return new ResourceType
         {
-            Group = group, Version = version, Plural = plural, Kind = kind, ShortNames = shortNames, Namespaced = namespaced,
-            Categories = categories ?? NoNames, Schema = type, Singular = kind.ToLowerInvariant(), ListKind = kind + "List",
+            Group = group,
+            Version = version,
+            Plural = plural,
+            Kind = kind,
+            ShortNames = shortNames,
+            Namespaced = namespaced,
+            Categories = categories ?? NoNames,
+            Schema = type,
+            Singular = kind.ToLowerInvariant(),
+            ListKind = kind + "List",
             Columns = BuiltinColumns.Of(plural),
         };
     }

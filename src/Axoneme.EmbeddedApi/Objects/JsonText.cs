@@ -17,7 +17,9 @@ internal static class JsonText
 
     private static readonly JsonWriterOptions WriterOptions = new()
     {
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true, MaxDepth = MaxDepth + 16,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        SkipValidation = true,
+        MaxDepth = MaxDepth + 16,
     };
 
     /// <param name="duplicates">Receives the paths of members that occur twice; the last one counts.</param>

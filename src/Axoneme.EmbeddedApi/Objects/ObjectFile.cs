@@ -16,7 +16,9 @@ internal static class ObjectFile
         string temporary = Path.Combine(folder, FileName + ".new");
         using (FileStream stream = new(temporary, new FileStreamOptions
         {
-            Mode = FileMode.Create, Access = FileAccess.Write, UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            Mode = FileMode.Create,
+            Access = FileAccess.Write,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
         }))
         {
             stream.Write(JsonText.Write(new JsonObject { ["version"] = machinery.Store.Version }));

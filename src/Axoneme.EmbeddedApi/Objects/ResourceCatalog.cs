@@ -76,10 +76,18 @@ internal sealed class ResourceCatalog
         JsonObject? scale = version.Map("subresources", "scale");
         return new ResourceType
         {
-            Group = group, Version = name, Plural = names.Text("plural")!, Kind = kind, IsCustom = true, Schema = schema,
-            Singular = names.Text("singular") ?? kind.ToLowerInvariant(), ListKind = names.Text("listKind") ?? kind + "List",
-            Namespaced = definition.Text("spec", "scope") == "Namespaced", HasGeneration = true,
-            ShortNames = [.. names.Texts("shortNames")], Categories = [.. names.Texts("categories")],
+            Group = group,
+            Version = name,
+            Plural = names.Text("plural")!,
+            Kind = kind,
+            IsCustom = true,
+            Schema = schema,
+            Singular = names.Text("singular") ?? kind.ToLowerInvariant(),
+            ListKind = names.Text("listKind") ?? kind + "List",
+            Namespaced = definition.Text("spec", "scope") == "Namespaced",
+            HasGeneration = true,
+            ShortNames = [.. names.Texts("shortNames")],
+            Categories = [.. names.Texts("categories")],
             HasStatus = version.At("subresources", "status") is not null,
             Scale = scale is null ? null : new(scale.Text("specReplicasPath")!.TrimStart('.'), scale.Text("statusReplicasPath")!.TrimStart('.'),
                 scale.Text("labelSelectorPath")?.TrimStart('.')),

@@ -157,8 +157,12 @@ internal static class FieldOwnership
         {
             var entry = new JsonObject
             {
-                ["manager"] = owner.Manager, ["operation"] = owner.Operation, ["apiVersion"] = owner.ApiVersion, ["time"] = owner.Time,
-                ["fieldsType"] = "FieldsV1", ["fieldsV1"] = FieldPaths.ToJson(owner.Fields),
+                ["manager"] = owner.Manager,
+                ["operation"] = owner.Operation,
+                ["apiVersion"] = owner.ApiVersion,
+                ["time"] = owner.Time,
+                ["fieldsType"] = "FieldsV1",
+                ["fieldsV1"] = FieldPaths.ToJson(owner.Fields),
             };
             if (owner.Subresource.Length > 0)
                 entry["subresource"] = owner.Subresource;

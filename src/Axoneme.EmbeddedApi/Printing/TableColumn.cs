@@ -64,7 +64,8 @@ internal static class CustomColumns
             string type = column.Text("type") ?? "string";
             columns.Add(new(column.Text("name") ?? "", type, (int)(column.Whole("priority") ?? 0), (o, now) => Cell(path.First(o), type, now))
             {
-                Format = column.Text("format") ?? "", Description = column.Text("description") ?? "",
+                Format = column.Text("format") ?? "",
+                Description = column.Text("description") ?? "",
             });
         }
         if (columns.Count == 1)

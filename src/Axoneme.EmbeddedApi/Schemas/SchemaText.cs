@@ -76,7 +76,9 @@ internal sealed class SchemaText
         if (type.StartsWith("[]"))
             return new Schema
             {
-                Type = "array", Items = Field(type[2..], []), MapKeys = keys?.Split(',') ?? [],
+                Type = "array",
+                Items = Field(type[2..], []),
+                MapKeys = keys?.Split(',') ?? [],
                 ListType = keys is not null ? ListMerge.Map : set ? ListMerge.Set : ListMerge.Atomic,
                 PatchMergeKey = keys?.Split(',')[0] ?? strategic ?? (set ? "" : null),
             };
@@ -104,7 +106,10 @@ internal sealed class SchemaText
     private static Schema Decorated(Schema named, string? preset, bool atomic)
         => new()
         {
-            Type = "object", Name = named.Name, Default = preset is null ? null : JsonText.Parse(preset), AtomicMap = atomic,
+            Type = "object",
+            Name = named.Name,
+            Default = preset is null ? null : JsonText.Parse(preset),
+            AtomicMap = atomic,
             AllOf = [named],
         };
 }

@@ -60,6 +60,10 @@ internal static class DefinitionRules
 
     private static JsonObject Condition(string type, string reason, string message, string now) => new()
     {
-        ["type"] = type, ["status"] = "True", ["lastTransitionTime"] = now, ["reason"] = reason, ["message"] = message,
+        ["type"] = type,
+        ["status"] = "True",
+        ["lastTransitionTime"] = now,
+        ["reason"] = reason,
+        ["message"] = message,
     };
 }

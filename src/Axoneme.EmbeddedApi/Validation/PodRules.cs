@@ -21,7 +21,10 @@ internal static class PodRules
             if (!tolerations.OfType<JsonObject>().Any(t => (t.Text("key") ?? key) == key && t.Text("effect") is null or "NoExecute"))
                 tolerations.Add((JsonNode)new JsonObject
                 {
-                    ["key"] = key, ["operator"] = "Exists", ["effect"] = "NoExecute", ["tolerationSeconds"] = 300,
+                    ["key"] = key,
+                    ["operator"] = "Exists",
+                    ["effect"] = "NoExecute",
+                    ["tolerationSeconds"] = 300,
                 });
         spec["tolerations"] = tolerations.Copy();
         JsonObject status = pod.Ensure("status");

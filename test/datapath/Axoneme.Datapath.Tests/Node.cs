@@ -150,8 +150,10 @@ public sealed class Node : IDisposable
         var key = new PolicyKey { PrefixLen = length, Identity = identity, Direction = (byte)direction, Protocol = protocol ?? 0, Port = port ?? 0 };
         pod.Policy.Update(key, new PolicyEntry
         {
-            Precedence = precedence ?? (deny ? 255u : 1u), Flags = deny ? (byte)PolicyFlags.Deny : (byte)0,
-            PrefixLen = (byte)(length - 40), Cookie = cookie,
+            Precedence = precedence ?? (deny ? 255u : 1u),
+            Flags = deny ? (byte)PolicyFlags.Deny : (byte)0,
+            PrefixLen = (byte)(length - 40),
+            Cookie = cookie,
         });
         return key;
     }

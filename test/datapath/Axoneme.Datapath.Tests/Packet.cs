@@ -59,8 +59,11 @@ public sealed record Packet
         IpAddress source = IpAddress.Parse(from);
         return new Packet
         {
-            From = source, To = IpAddress.Parse(to), Protocol = source.IsV6 ? (byte)58 : (byte)1,
-            IcmpType = source.IsV6 ? (byte)128 : (byte)8, IcmpId = id,
+            From = source,
+            To = IpAddress.Parse(to),
+            Protocol = source.IsV6 ? (byte)58 : (byte)1,
+            IcmpType = source.IsV6 ? (byte)128 : (byte)8,
+            IcmpId = id,
         };
     }
 
@@ -81,7 +84,13 @@ public sealed record Packet
     /// <summary>What the other side answers.</summary>
     public Packet Reply(Tcp flags = Tests.Tcp.SynAck) => this with
     {
-        SourceMac = PodMac, DestinationMac = GatewayMac, From = To, To = From, FromPort = ToPort, ToPort = FromPort, HopLimit = 64,
+        SourceMac = PodMac,
+        DestinationMac = GatewayMac,
+        From = To,
+        To = From,
+        FromPort = ToPort,
+        ToPort = FromPort,
+        HopLimit = 64,
         Flags = Protocol == 6 ? flags : 0,
         IcmpType = Protocol switch { 1 => 0, 58 => 129, _ => 0 },
     };
@@ -110,7 +119,11 @@ public sealed record Packet
         byte[] quoted = this.ToBytes()[14..];
         return new Packet
         {
-            From = IpAddress.Parse(router), To = From, Protocol = IsV6 ? (byte)58 : (byte)1, IcmpType = type, IcmpCode = code,
+            From = IpAddress.Parse(router),
+            To = From,
+            Protocol = IsV6 ? (byte)58 : (byte)1,
+            IcmpType = type,
+            IcmpCode = code,
             Payload = quoted[..Math.Min(quoted.Length, IsV6 ? 48 : 28)],
         };
     }

@@ -76,7 +76,10 @@ public sealed class KubectlFixture : IAsyncLifetime
     {
         var start = new ProcessStartInfo(program, arguments)
         {
-            WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true,
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            RedirectStandardInput = true,
         };
         using Process process = Process.Start(start)!;
         if (input is not null)
@@ -124,7 +127,12 @@ public sealed class KubectlFixture : IAsyncLifetime
                 p["status"]!["conditions"] = new JsonArray(new JsonObject { ["type"] = "Ready", ["status"] = "True" });
                 p["status"]!["containerStatuses"] = new JsonArray(new JsonObject
                 {
-                    ["name"] = "c", ["ready"] = true, ["restartCount"] = 0, ["image"] = "echo", ["imageID"] = "", ["state"] = new JsonObject { ["running"] = new JsonObject() },
+                    ["name"] = "c",
+                    ["ready"] = true,
+                    ["restartCount"] = 0,
+                    ["image"] = "echo",
+                    ["imageID"] = "",
+                    ["state"] = new JsonObject { ["running"] = new JsonObject() },
                 });
             }, "status");
     }

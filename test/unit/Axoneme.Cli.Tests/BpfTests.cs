@@ -91,7 +91,8 @@ public sealed class BpfTests
     {
         ConntrackEntry entry = new(
             new L4Address(IpAddress.Parse("fd00::5"), 40000, L4Protocol.Udp), new L4Address(IpAddress.Parse("fd00:96::a"), 53, L4Protocol.Udp),
-            CtScope.Service, 0, TimeSpan.FromSeconds(5)) { Backend = 9, ReverseNat = 4, Expires = 77 };
+            CtScope.Service, 0, TimeSpan.FromSeconds(5))
+        { Backend = 9, ReverseNat = 4, Expires = 77 };
         Assert.Equal(
             "UDP SVC [fd00::5]:40000 -> [fd00:96::a]:53 expires=77 Packets=0 Bytes=0 RxFlagsSeen=0x00 LastRxReport=0 TxFlagsSeen=0x00 "
             + "LastTxReport=0 Flags=0x0000 [ ] RevNAT=4 SourceSecurityID=0 BackendID=9\n",

@@ -183,7 +183,9 @@ public sealed class ReflectorTests : IAsyncLifetime
         _client = Client(new KubernetesClientOptions { Qps = 0, WatchIdleTimeout = watchIdle ?? TimeSpan.FromMinutes(3) }, _api);
         options = (options ?? new ReflectorOptions()) with
         {
-            RetryMinimum = TimeSpan.FromMilliseconds(5), OnStatus = _statuses.Enqueue, OnUndecodable = _bad.Enqueue,
+            RetryMinimum = TimeSpan.FromMilliseconds(5),
+            OnStatus = _statuses.Enqueue,
+            OnUndecodable = _bad.Enqueue,
         };
         _reflector = new Reflector<Service>(_client.Of(Kinds.Services), new TableSink<Service>(_table), null, options);
         _running = Task.Run(() => _reflector.RunAsync(_stop.Token), CancellationToken.None);

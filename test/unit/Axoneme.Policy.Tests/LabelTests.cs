@@ -17,9 +17,14 @@ public sealed class LabelTests
                 ServiceAccount = "builder",
                 Labels = new Dictionary<string, string>
                 {
-                    ["app"] = "web", ["app.kubernetes.io/name"] = "web", ["pod-template-hash"] = "5d4", ["controller-revision-hash"] = "x",
-                    ["statefulset.kubernetes.io/pod-name"] = "web-0", ["io.cilium.k8s.policy.serviceaccount"] = "admin",
-                    ["topology.kubernetes.io/zone"] = "z", ["failure-domain.beta.kubernetes.io/zone"] = "z",
+                    ["app"] = "web",
+                    ["app.kubernetes.io/name"] = "web",
+                    ["pod-template-hash"] = "5d4",
+                    ["controller-revision-hash"] = "x",
+                    ["statefulset.kubernetes.io/pod-name"] = "web-0",
+                    ["io.cilium.k8s.policy.serviceaccount"] = "admin",
+                    ["topology.kubernetes.io/zone"] = "z",
+                    ["failure-domain.beta.kubernetes.io/zone"] = "z",
                 },
                 NamespaceLabels = new Dictionary<string, string> { ["kubernetes.io/metadata.name"] = "blue" },
             },
