@@ -148,7 +148,19 @@ internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<
     }
 
     private static NetworkNamespace RequireNamespace(CniCall call, NetworkNamespace? podNamespace)
-        => podNamespace ?? throw new CniException(CniErrorCode.InvalidEnvironment, $"CNI_NETNS {call.NetworkNamespace} could not be opened");
+    {
+        if (podNamespace is null)
+            throw new CniException(CniErrorCode.InvalidEnvironment, $"CNI_NETNS {call.NetworkNamespace} could not be opened");
+        try
+        {
+            podNamespace.Run(static () => { });
+            return podNamespace;
+        }
+        catch (SystemCallException e)
+        {
+            throw new CniException(CniErrorCode.InvalidEnvironment, $"CNI_NETNS {call.NetworkNamespace} is no network namespace: {e.Message}", e);
+        }
+    }
 
     /// <summary>Works through the deletions that the plugin queued while no agent listened.</summary>
     private void ReplayDeletions(CancellationToken cancellation)
