@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Diagnostics;
+using System.Text.Json.Nodes;
 
 namespace Axoneme.Lab.ScenarioTests;
 
@@ -82,13 +83,26 @@ public sealed class AgentTests(NativeLab lab)
     [Fact]
     public async Task Map_entries_deleted_by_hand_come_back()
     {
-        string[] key4 = [.. System.Net.IPAddress.Parse(lab.V4("work/near")).GetAddressBytes().Select(b => $"{b}")];
-        string[] lxc = ["pinned", "/sys/fs/bpf/tc/globals/cilium_lxc", "key", .. key4, .. Enumerable.Repeat("0", 12), "1", "0", "0", "0"];
-        (await lab.NodeAsync("node1", ["bpftool", "map", "lookup", .. lxc])).Require();
-        (await lab.NodeAsync("node1", ["bpftool", "map", "delete", .. lxc])).Require();
-        await Eventually.IsAsync("the entry", () => lab.NodeAsync("node1", ["bpftool", "map", "lookup", .. lxc]), r => r.Status == 0);
-        await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/near")} 7"]);
+        string policies = (await lab.NodeAsync("node1", "sh", "-c", "ls /sys/fs/bpf/tc/globals | grep cilium_policy_v2_ | tail -n 1")).Require().Trim();
+        string[] maps = ["cilium_lxc", "cilium_lxc6", "cilium_ipcache_v2", "cilium_lb4_services_v2", "cilium_lb4_backends_v3", policies];
+        string[][] entries = await Task.WhenAll(maps.Select(FirstEntryAsync));
+        foreach (string[] entry in entries)
+            (await MapAsync("delete", entry)).Require();
+        foreach (string[] entry in entries)
+            await Eventually.IsAsync($"the entry of {entry[1]}", () => MapAsync("lookup", entry), r => r.Status == 0);
+        await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/near")} 7", $"axl tcp {lab.V6("work/near")} 7", "axl get http://echo/"]);
     }
+
+    /// <summary>Map and key of some entry, as bpftool takes them.</summary>
+    private async Task<string[]> FirstEntryAsync(string map)
+    {
+        string[] pinned = ["pinned", $"/sys/fs/bpf/tc/globals/{map}"];
+        string dump = (await lab.NodeAsync("node1", ["bpftool", "-j", "map", "dump", .. pinned])).Require();
+        JsonArray key = JsonNode.Parse(dump)!.AsArray()[0]!["key"]!.AsArray();
+        return [.. pinned, "key", .. key.Select(b => (string)b!)];
+    }
+
+    private Task<CommandResult> MapAsync(string verb, string[] entry) => lab.NodeAsync("node1", ["bpftool", "map", verb, .. entry]);
 
     private async Task<string> ListAsync(params string[] command) => (await lab.NodeAsync("node1", command)).Require();
 
