@@ -17,6 +17,9 @@ internal sealed record RemoteNode(
 {
     public IpAddress? AddressFor(bool isV6) => isV6 ? IPv6 ?? IPv4 : IPv4 ?? IPv6;
 
+    /// <summary>Where tunnels to the node end, for both families: the MTU of pods has room for IPv4 around their packets.</summary>
+    public IpAddress? TunnelEndpoint => IPv4 ?? IPv6;
+
     public bool Equals(RemoteNode? other)
         => other is not null && Name == other.Name && IPv4 == other.IPv4 && IPv6 == other.IPv6
             && Routers.AsSpan().SequenceEqual(other.Routers.AsSpan()) && PodRanges.AsSpan().SequenceEqual(other.PodRanges.AsSpan());
@@ -164,14 +167,14 @@ internal sealed class RemoteNodes
         foreach (IpAddress router in node.Routers)
         {
             yield return new IpcacheRecord(
-                IpPrefix.Single(router), SecurityIdentity.RemoteNode, node.AddressFor(router.IsV6), IpcacheSource.Node, node.Name);
+                IpPrefix.Single(router), SecurityIdentity.RemoteNode, node.TunnelEndpoint, IpcacheSource.Node, node.Name);
         }
 
         // A pod whose CiliumEndpoint has not arrived yet is reached, but not trusted.
         foreach (IpPrefix range in node.PodRanges)
         {
             SecurityIdentity identity = WorldIdentity.Of(range.IsV6, _options);
-            yield return new IpcacheRecord(range, identity, node.AddressFor(range.IsV6), IpcacheSource.PodRange, node.Name);
+            yield return new IpcacheRecord(range, identity, node.TunnelEndpoint, IpcacheSource.PodRange, node.Name);
         }
     }
 }
