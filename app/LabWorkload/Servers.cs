@@ -31,10 +31,11 @@ internal static class Servers
         return socket;
     }
 
-    public static Socket BindUdp(int port)
+    public static Socket BindUdp(int port, IPAddress? address = null)
     {
         var socket = new Socket(AddressFamily.InterNetworkV6, SocketType.Dgram, ProtocolType.Udp) { DualMode = true };
-        socket.Bind(new IPEndPoint(IPAddress.IPv6Any, port));
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+        socket.Bind(new IPEndPoint(address ?? IPAddress.IPv6Any, port));
         return socket;
     }
 
@@ -67,9 +68,29 @@ internal static class Servers
                 sent += await connection.SendAsync(buffer.AsMemory(sent, length - sent));
     });
 
+    // A socket on all addresses answers from the address that the route back prefers, and the client takes that for a stranger.
+    // So each address that is asked gets a socket of its own, to which the kernel gives its further datagrams.
     private static async Task ServeUdpEchoAsync()
     {
-        using Socket socket = BindUdp(EchoPort);
+        using Socket all = BindUdp(EchoPort);
+        var sockets = new Dictionary<IPAddress, Socket>();
+        byte[] buffer = new byte[64 * 1024];
+        while (true)
+        {
+            SocketReceiveMessageFromResult from = await all.ReceiveMessageFromAsync(buffer, new IPEndPoint(IPAddress.IPv6Any, 0));
+            IPAddress own = from.PacketInformation.Address;
+            if (!sockets.TryGetValue(own, out Socket? socket))
+            {
+                sockets[own] = socket = BindUdp(EchoPort, own);
+                _ = EchoDatagramsAsync(socket);
+            }
+
+            await socket.SendToAsync(buffer.AsMemory(0, from.ReceivedBytes), from.RemoteEndPoint);
+        }
+    }
+
+    private static async Task EchoDatagramsAsync(Socket socket)
+    {
         byte[] buffer = new byte[64 * 1024];
         while (true)
         {
