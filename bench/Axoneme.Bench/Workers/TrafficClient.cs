@@ -11,13 +11,18 @@ internal static class TrafficClient
     private const int MessageBytes = 64;
     private const int BulkWriteBytes = 1 << 17;
 
-    public static double Run(string pattern, IPEndPoint server, TimeSpan duration) => pattern switch
+    public static double Run(string pattern, IPEndPoint server, TimeSpan duration)
     {
-        "ping-pong" => PingPong(server, duration),
-        "connect-close" => ConnectClose(server, duration),
-        "bulk" => Bulk(server, duration),
-        _ => throw new ArgumentException($"'{pattern}' is not one of ping-pong, connect-close, bulk", nameof(pattern)),
-    };
+        if (pattern != "bulk")
+            OneProcessor.Stay();
+        return pattern switch
+        {
+            "ping-pong" => PingPong(server, duration),
+            "connect-close" => ConnectClose(server, duration),
+            "bulk" => Bulk(server, duration),
+            _ => throw new ArgumentException($"'{pattern}' is not one of ping-pong, connect-close, bulk", nameof(pattern)),
+        };
+    }
 
     /// <summary>Round trips of 64 bytes.</summary>
     private static double PingPong(IPEndPoint server, TimeSpan duration)

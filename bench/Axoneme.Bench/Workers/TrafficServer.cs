@@ -26,6 +26,7 @@ internal static class TrafficServer
         Start(EchoPort, Echo);
         Start(SinkPort, Sink);
         Console.WriteLine("ready");
+        OneProcessor.Stay();
         Listen(OneShotPort, OneShot, threadPerConnection: false);
         return 0;
     }
@@ -67,6 +68,7 @@ internal static class TrafficServer
 
     private static void Echo(Socket connection)
     {
+        OneProcessor.Stay();
         var buffer = new byte[4096];
         int length;
         while ((length = connection.Receive(buffer)) > 0)
