@@ -23,21 +23,22 @@ public sealed class AgentTests(NativeLab lab)
         """;
 
     [Theory]
-    [InlineData("work/near")]
-    [InlineData("work/far")]
-    public async Task Killed_agents_cost_no_connection_and_come_back_to_what_they_left(string pod)
+    [InlineData("kill", "work/near")]
+    [InlineData("restart", "work/far")]
+    public async Task An_agent_that_ends_costs_no_connection_and_comes_back_to_what_it_left(string action, string pod)
     {
         int started = await CountAsync("Ready: node");
-        using Process traffic = lab.Start("exec", "work/client", "--", "axl", "steady", lab.V4(pod), "7", "10");
+        using Process traffic = lab.Start("exec", "work/client", "--", "axl", "steady", lab.V4(pod), "7", "8");
         Assert.Equal("started", await traffic.StandardOutput.ReadLineAsync());
-        (await lab.LabAsync("agent", "node1", "kill")).Require();
+        (await lab.LabAsync("agent", "node1", action)).Require();
         await Eventually.IsAsync("the agent is back", () => CountAsync("Ready: node"), n => n > started);
         string report = await traffic.StandardOutput.ReadToEndAsync();
         await traffic.WaitForExitAsync();
         Assert.True(traffic.ExitCode == 0, report);
         string start = (await lab.LabAsync("logs", "node1")).Require().Split("Datapath: ")[^1];
-        Assert.DoesNotContain("stale", start);
-        Assert.DoesNotContain("Repaired", start);
+        Assert.Matches("^created 0, adopted [1-9][0-9]*, repaired 0\n", start);
+        Assert.Matches("Endpoints: created 0, adopted [1-9][0-9]*, repaired 0\n", start);
+        Assert.DoesNotContain("missing", start);
     }
 
     [Fact]

@@ -148,7 +148,7 @@ public sealed class PolicyTests(NativeLab lab)
         await using IAsyncDisposable policy = await CiliumAsync(valid);
         await lab.ExpectAsync(Friend, Server(), [$"axl tcp {LabCluster.OutsideV4} 7"]);
         await lab.ExpectAsync(Stranger, [], Server());
-        await lab.ApplyAsync(Cilium("{endpointSelector: {}, ingress: [{fromCIDRSet: [{cidr: 10.0.0.0/8, except: [192.168.0.0/16]}], toPorts: [{ports: [{port: '80', endPort: 7}]}]}]}"));
+        await lab.ApplyAsync(Cilium("{endpointSelector: {}, ingress: [{fromCIDRSet: [{cidr: 10.0.0.0/8, except: [192.168.0.0/16]}], toPorts: [{ports: [{port: '0', endPort: 7}]}]}]}"));
         string condition = await Eventually.IsAsync("the condition says so", () => ConditionAsync("p"), c => c.StartsWith("False", StringComparison.Ordinal));
         Assert.Contains("192.168.0.0/16 is not inside 10.0.0.0/8", condition);
         Assert.Contains("ports[0].endPort", condition);
