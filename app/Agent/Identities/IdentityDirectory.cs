@@ -14,7 +14,8 @@ internal sealed record IdentityRecord(SecurityIdentity Id, LabelSet Labels);
 
 /// <summary>
 /// The cluster's identities, from CiliumIdentity objects, and the allocation of new ones. Two agents may allocate for the same
-/// labels at once; both numbers are then valid, everybody uses the smaller one as soon as it is seen.
+/// labels at once; both numbers are then valid, and
+/// whoever needs one later uses the smaller.
 /// </summary>
 internal sealed class IdentityDirectory(KubernetesClient client, ILogger<IdentityDirectory> log) : IDisposable
 {
