@@ -130,6 +130,33 @@ public sealed class BpfMap : IDisposable
         Update(key, System.Runtime.InteropServices.MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in fd)));
     }
 
+    /// <summary>
+    /// Puts maps into slots of an array of maps, in one system call where the kernel can: each call waits until no program uses what was in
+    /// the slots, which takes tens of milliseconds.
+    /// </summary>
+    public void SetInner(ReadOnlySpan<uint> slots, IReadOnlyList<BpfMap> inners)
+    {
+        ArgumentNullException.ThrowIfNull(inners);
+        var descriptors = new int[inners.Count];
+        int held = 0;
+        try
+        {
+            for (; held < descriptors.Length; held++)
+            {
+                bool added = false;
+                inners[held].Handle.DangerousAddRef(ref added);
+                descriptors[held] = (int)inners[held].Handle.DangerousGetHandle();
+            }
+
+            As<uint, int>().UpdateBatch(slots, descriptors);
+        }
+        finally
+        {
+            while (held-- > 0)
+                inners[held].Handle.DangerousRelease();
+        }
+    }
+
     /// <summary>Opens the map behind a key of a map of maps; null when the slot is empty.</summary>
     public BpfMap? TryOpenInner(ReadOnlySpan<byte> key)
     {

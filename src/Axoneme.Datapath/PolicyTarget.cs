@@ -15,22 +15,27 @@ namespace Axoneme.Datapath;
 /// </summary>
 public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, EndpointPolicy>
 {
+    // What this process wrote last, as long as nothing suggests that the kernel has something else.
+    private readonly Dictionary<ushort, EndpointPolicy> _applied = [];
+
     public ValueTask ApplyAsync(
         IReadOnlyList<EndpointPolicy> values, ReconcileFailures<ushort> failures, CancellationToken cancellationToken)
     {
-        foreach (EndpointPolicy policy in values)
+        var prepared = new List<PreparedPolicy>(values.Count);
+        try
         {
-            try
-            {
-                Apply(policy);
-            }
-            catch (SystemCallException e)
-            {
-                string hint = e.Errno is Errno.ENOSPC or Errno.E2BIG
-                    ? $": {policy.Entries.Count} entries do not fit (bpf-policy-map-max)"
-                    : "";
-                failures.Add(policy.EndpointId, e.Message + hint);
-            }
+            foreach (EndpointPolicy policy in values)
+                Try(policy, failures, () => prepared.Add(Prepare(policy)));
+
+            PreparedPolicy[] unslotted = [.. prepared.Where(p => p.NeedsSlot)];
+            maps.PolicyMaps.SetInner([.. unslotted.Select(p => (uint)p.Policy.EndpointId)], [.. unslotted.Select(p => p.Map.Map)]);
+            foreach (PreparedPolicy ready in prepared)
+                Try(ready.Policy, failures, () => Finish(ready));
+        }
+        finally
+        {
+            foreach (PreparedPolicy ready in prepared)
+                ready.Map.Dispose();
         }
 
         return ValueTask.CompletedTask;
@@ -45,6 +50,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
 
     public ValueTask<IReadOnlyDictionary<ushort, EndpointPolicy>> ReadActualAsync(CancellationToken cancellationToken)
     {
+        // Whoever asks what is there doubts what we remember.
+        _applied.Clear();
         var actual = new Dictionary<ushort, EndpointPolicy>();
         foreach (ushort endpoint in PinnedEndpoints())
         {
@@ -86,6 +93,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
     /// <summary>Takes the endpoint's policy away: its new connections are dropped. Idempotent.</summary>
     public void Remove(ushort endpointId)
     {
+        _applied.Remove(endpointId);
         maps.PolicyStates.Update(endpointId, default);
         uint slot = endpointId;
         maps.PolicyMaps.TryDelete(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
@@ -103,27 +111,84 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         }
     }
 
-    private void Apply(EndpointPolicy policy)
+    private static void Try(EndpointPolicy policy, ReconcileFailures<ushort> failures, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (SystemCallException e)
+        {
+            string hint = e.Errno is Errno.ENOSPC or Errno.E2BIG
+                ? $": {policy.Entries.Count} entries do not fit (bpf-policy-map-max)"
+                : "";
+            failures.Add(policy.EndpointId, e.Message + hint);
+        }
+    }
+
+    /// <summary>Writes what is new; what is to go stays until the map is in its slot.</summary>
+    private PreparedPolicy Prepare(EndpointPolicy policy)
     {
         ArgumentOutOfRangeException.ThrowIfZero(policy.Revision);
         BpfMapSpec declared = maps.PolicyMaps.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!;
         BpfMapSpec spec = declared with { Name = $"cilium_policy_v2_{policy.EndpointId:D5}" };
-        using BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, policy.EndpointId).As<PolicyKey, PolicyEntry>();
-        Dictionary<PolicyKey, PolicyEntry> wanted = policy.Entries.Values.ToDictionary(e => Encode(e.Key), Encode);
+        BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, policy.EndpointId).As<PolicyKey, PolicyEntry>();
+        try
+        {
+            bool isInSlot = IsInSlot(policy.EndpointId, map.Map);
+            bool isKnown = _applied.Remove(policy.EndpointId, out EndpointPolicy? before) && isInSlot;
+            (Dictionary<PolicyKey, PolicyEntry> upserts, List<PolicyKey> stale) = isKnown ? Compare(before!, policy) : Compare(map, policy);
+            map.UpdateBatch(upserts.Keys.ToArray(), upserts.Values.ToArray());
+            return new PreparedPolicy(policy, map, stale, NeedsSlot: !isInSlot);
+        }
+        catch
+        {
+            map.Dispose();
+            throw;
+        }
+    }
+
+    private void Finish(PreparedPolicy ready)
+    {
+        ready.Map.DeleteBatch(CollectionsMarshal.AsSpan(ready.Stale));
+        maps.PolicyStates.Update(
+            ready.Policy.EndpointId, new PolicyState { Revision = ready.Policy.Revision, Flags = (uint)FlagsOf(ready.Policy) });
+        _applied[ready.Policy.EndpointId] = ready.Policy;
+    }
+
+    // Reading a trie back costs a system call an entry; between two versions that we wrote ourselves the difference is known.
+    private static (Dictionary<PolicyKey, PolicyEntry> Upserts, List<PolicyKey> Stale) Compare(EndpointPolicy before, EndpointPolicy after)
+    {
+        var upserts = new Dictionary<PolicyKey, PolicyEntry>();
+        foreach ((PolicyMapKey key, PolicyMapEntry entry) in after.Entries)
+        {
+            if (!before.Entries.TryGetValue(key, out PolicyMapEntry? old) || old != entry)
+                upserts[Encode(key)] = Encode(entry);
+        }
+
+        return (upserts, [.. before.Entries.Keys.Where(key => !after.Entries.ContainsKey(key)).Select(Encode)]);
+    }
+
+    private static (Dictionary<PolicyKey, PolicyEntry> Upserts, List<PolicyKey> Stale) Compare(
+        BpfMap<PolicyKey, PolicyEntry> map, EndpointPolicy after)
+    {
+        Dictionary<PolicyKey, PolicyEntry> upserts = after.Entries.Values.ToDictionary(e => Encode(e.Key), Encode);
         var stale = new List<PolicyKey>();
         foreach ((PolicyKey key, PolicyEntry entry) in map.Entries())
         {
-            if (!wanted.TryGetValue(key, out PolicyEntry want))
+            if (!upserts.TryGetValue(key, out PolicyEntry want))
                 stale.Add(key);
             else if (want == entry)
-                wanted.Remove(key);
+                upserts.Remove(key);
         }
 
-        map.UpdateBatch(wanted.Keys.ToArray(), wanted.Values.ToArray());
-        uint slot = policy.EndpointId;
-        maps.PolicyMaps.SetInner(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)), map.Map);
-        map.DeleteBatch(CollectionsMarshal.AsSpan(stale));
-        maps.PolicyStates.Update(policy.EndpointId, new PolicyState { Revision = policy.Revision, Flags = (uint)FlagsOf(policy) });
+        return (upserts, stale);
+    }
+
+    private bool IsInSlot(uint slot, BpfMap map)
+    {
+        Span<uint> id = stackalloc uint[1];
+        return maps.PolicyMaps.TryLookup(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)), MemoryMarshal.AsBytes(id)) && id[0] == map.Id;
     }
 
     private BpfMap OpenOrReplace(BpfMapSpec spec, ushort endpointId)
@@ -179,4 +244,6 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
             ProxyPort = entry.ProxyPort.Value,
         };
     }
+
+    private sealed record PreparedPolicy(EndpointPolicy Policy, BpfMap<PolicyKey, PolicyEntry> Map, List<PolicyKey> Stale, bool NeedsSlot);
 }
