@@ -47,7 +47,9 @@ internal static class Command
     public static Process Start(string program, IReadOnlyList<string> arguments)
         => Process.Start(new ProcessStartInfo(program, arguments)
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         }) ?? throw new IOException($"start {program}");
 }
 
