@@ -33,20 +33,16 @@ public enum BackendState : byte
 }
 
 /// <summary>One place that connections go to.</summary>
-/// <param name="Id">Of the address in the backend maps; the same in all services that share it.</param>
 /// <param name="Address">Where.</param>
 /// <param name="State">As the map has it.</param>
 /// <param name="NodeName">Empty when the slice does not say.</param>
 /// <param name="Zone">Empty when the slice does not say.</param>
 /// <param name="Weight">For weighted selection; 100 unless set.</param>
-public sealed record Backend(uint Id, L4Address Address, BackendState State, string NodeName, string Zone, ushort Weight = 100);
+public sealed record Backend(L4Address Address, BackendState State, string NodeName, string Zone, ushort Weight = 100);
 
 /// <summary>An address that clients use, and where its connections go. Compared by value.</summary>
 public sealed record Frontend
 {
-    /// <summary>Key of reverse translation, 1..65535; stays with the address as long as a service has it.</summary>
-    public required ushort Id { get; init; }
-
     public required L4Address Address { get; init; }
 
     public required FrontendType Type { get; init; }
@@ -76,23 +72,22 @@ public sealed record Frontend
     public int UsableCount { get; init; }
 
     public bool Equals(Frontend? other)
-        => other is not null && Id == other.Id && Address == other.Address && Type == other.Type && Service == other.Service
+        => other is not null && Address == other.Address && Type == other.Type && Service == other.Service
             && PortName == other.PortName && InternalTrafficPolicy == other.InternalTrafficPolicy
             && ExternalTrafficPolicy == other.ExternalTrafficPolicy && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds
             && UsableCount == other.UsableCount && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
             && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
 
-    public override int GetHashCode() => HashCode.Combine(Id, Address, Backends.Length);
+    public override int GetHashCode() => HashCode.Combine(Address, Backends.Length);
 }
 
-/// <summary>What one event changed. Write backends first, then frontends; remove in the reverse order.</summary>
+/// <summary>What one event changed.</summary>
 /// <param name="Upserts">New and changed frontends, by address.</param>
 /// <param name="Deletes">Frontends that are gone, as they were.</param>
-/// <param name="FreedBackends">Backends that no frontend has any more, as they were.</param>
-public sealed record CatalogChange(ImmutableArray<Frontend> Upserts, ImmutableArray<Frontend> Deletes, ImmutableArray<Backend> FreedBackends)
+public sealed record CatalogChange(ImmutableArray<Frontend> Upserts, ImmutableArray<Frontend> Deletes)
 {
     /// <summary>Services that want one of the addresses that the event is about: their problems may have changed.</summary>
     public ImmutableArray<ResourceName> Concerned { get; init; } = [];
 
-    public bool IsEmpty => Upserts.IsEmpty && Deletes.IsEmpty && FreedBackends.IsEmpty;
+    public bool IsEmpty => Upserts.IsEmpty && Deletes.IsEmpty;
 }

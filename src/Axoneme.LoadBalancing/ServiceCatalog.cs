@@ -17,9 +17,6 @@ public sealed class ServiceCatalog(string nodeName)
     private readonly Dictionary<ResourceName, SliceContents> _slices = [];
     private readonly Dictionary<L4Address, SortedSet<Claim>> _claims = [];
     private readonly Dictionary<L4Address, Frontend> _frontends = [];
-    private readonly Dictionary<L4Address, int> _backendReferences = [];
-    private readonly IdAllocator<L4Address> _frontendIds = new(ushort.MaxValue);
-    private readonly IdAllocator<L4Address> _backendIds = new(uint.MaxValue);
     private IReadOnlyList<IpAddress> _nodeAddresses = [];
 
     public IReadOnlyCollection<Frontend> Frontends => _frontends.Values;
@@ -66,23 +63,7 @@ public sealed class ServiceCatalog(string nodeName)
         IEnumerable<string> conflicts = specification.Frontends
             .Where(f => _claims[f.Address].Min!.Service != service)
             .Select(f => $"spec.ports: {f.Address} belongs to service {_claims[f.Address].Min!.Service}, which is older");
-        IEnumerable<string> exhausted = specification.Frontends
-            .Where(f => _claims[f.Address].Min!.Service == service && !_frontends.ContainsKey(f.Address))
-            .Select(f => $"spec.ports: no number is left for {f.Address}; {ushort.MaxValue} frontends are the limit");
-        return [.. specification.Problems, .. state.Slices.Values.SelectMany(s => s.Problems), .. conflicts, .. exhausted];
-    }
-
-    /// <summary>Before the first event: a number that the kernel's maps hold for a frontend. False when it cannot be kept.</summary>
-    public bool RestoreFrontend(L4Address address, ushort id) => _frontendIds.TryRestore(address, id);
-
-    /// <summary>Before the first event: a number that the kernel's maps hold for a backend. False when it cannot be kept.</summary>
-    public bool RestoreBackend(L4Address address, uint id) => _backendIds.TryRestore(address, id);
-
-    /// <summary>After the first synchronisation: frees the restored numbers that nothing uses.</summary>
-    public void ReleaseRestored()
-    {
-        _frontendIds.ReleaseUnless(_frontends.ContainsKey);
-        _backendIds.ReleaseUnless(_backendReferences.ContainsKey);
+        return [.. specification.Problems, .. state.Slices.Values.SelectMany(s => s.Problems), .. conflicts];
     }
 
     private CatalogChange Specify(ResourceName name, Service? service)
@@ -143,7 +124,6 @@ public sealed class ServiceCatalog(string nodeName)
     {
         var upserts = ImmutableArray.CreateBuilder<Frontend>();
         var deletes = ImmutableArray.CreateBuilder<Frontend>();
-        var released = new List<Backend>();
         var concerned = new SortedSet<ResourceName>();
         foreach (L4Address address in touched)
         {
@@ -152,7 +132,6 @@ public sealed class ServiceCatalog(string nodeName)
             concerned.UnionWith(claims?.Select(c => c.Service) ?? []);
             if (next is null)
             {
-                _frontendIds.Release(address);
                 if (_frontends.Remove(address))
                     deletes.Add(old!);
             }
@@ -161,39 +140,16 @@ public sealed class ServiceCatalog(string nodeName)
                 _frontends[address] = next;
                 upserts.Add(next);
             }
-
-            // New references first: a backend that only moved keeps its number.
-            foreach (Backend backend in next?.Backends ?? [])
-                CollectionsMarshal.GetValueRefOrAddDefault(_backendReferences, backend.Address, out _)++;
-            released.AddRange(old?.Backends ?? []);
         }
 
-        return new CatalogChange(upserts.ToImmutable(), deletes.ToImmutable(), Release(released)) { Concerned = [.. concerned] };
+        return new CatalogChange(upserts.ToImmutable(), deletes.ToImmutable()) { Concerned = [.. concerned] };
     }
 
-    private ImmutableArray<Backend> Release(List<Backend> released)
-    {
-        var freed = ImmutableArray.CreateBuilder<Backend>();
-        foreach (Backend backend in released)
-        {
-            if (--CollectionsMarshal.GetValueRefOrAddDefault(_backendReferences, backend.Address, out _) > 0)
-                continue;
-            _backendReferences.Remove(backend.Address);
-            _backendIds.Release(backend.Address);
-            freed.Add(backend);
-        }
-
-        return freed.ToImmutable();
-    }
-
-    // Null when no number is left for the frontend.
-    private Frontend? Compute(Claim claim)
+    private Frontend Compute(Claim claim)
     {
         ServiceState state = _services[claim.Service];
         ServiceSpecification specification = state.Specification!;
         WantedFrontend wanted = claim.Frontend;
-        if (!_frontendIds.TryAllocate(wanted.Address, out uint id))
-            return null;
         TrafficPolicy policy = wanted.Type == FrontendType.ClusterIP ? specification.InternalTrafficPolicy : specification.ExternalTrafficPolicy;
         List<SliceBackend> candidates = Candidates(state, wanted, localOnly: policy == TrafficPolicy.Local);
         // Endpoints on their way out serve new connections only when that is better than refusing them.
@@ -201,15 +157,12 @@ public sealed class ServiceCatalog(string nodeName)
         var backends = ImmutableArray.CreateBuilder<Backend>(candidates.Count);
         foreach (SliceBackend candidate in candidates)
         {
-            if (!_backendIds.TryAllocate(candidate.Address, out uint backendId))
-                break;
             BackendState backendState = candidate.Readiness == Readiness.Ready ? BackendState.Active : BackendState.Terminating;
-            backends.Add(new Backend(backendId, candidate.Address, backendState, candidate.NodeName, candidate.Zone));
+            backends.Add(new Backend(candidate.Address, backendState, candidate.NodeName, candidate.Zone));
         }
 
         return new Frontend
         {
-            Id = (ushort)id,
             Address = wanted.Address,
             Type = wanted.Type,
             Service = claim.Service,

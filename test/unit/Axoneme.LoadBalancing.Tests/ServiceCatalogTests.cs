@@ -36,22 +36,20 @@ public sealed class ServiceCatalogTests
         Assert.Equal("10.96.0.1:80/TCP 1 of 10.0.0.3:Active 10.0.0.1:Terminating 10.0.0.2:Terminating", Describe(with.Upserts[0]));
         CatalogChange without = _catalog.Upsert(Slice("web", "a", 8080, serving, gone));
         Assert.Equal("10.96.0.1:80/TCP 1 of 10.0.0.1:Terminating 10.0.0.2:Terminating", Describe(without.Upserts[0]));
-        Assert.Equal("10.0.0.3", Assert.Single(without.FreedBackends).Address.Address.ToString());
     }
 
     [Fact]
-    public void Shared_backend_has_one_number_and_goes_with_its_last_service()
+    public void A_change_of_one_service_leaves_another_with_the_same_backend_alone()
     {
         _catalog.Upsert(Service("a", "10.96.0.1", Port(80)));
         _catalog.Upsert(Service("b", "10.96.0.2", Port(80)));
-        Backend first = _catalog.Upsert(Slice("a", "x", 8080, Endpoint("10.0.0.1"))).Upserts[0].Backends[0];
-        Backend second = _catalog.Upsert(Slice("b", "x", 8080, Endpoint("10.0.0.1"))).Upserts[0].Backends[0];
-        Assert.Equal(first.Id, second.Id);
+        _catalog.Upsert(Slice("a", "x", 8080, Endpoint("10.0.0.1")));
+        _catalog.Upsert(Slice("b", "x", 8080, Endpoint("10.0.0.1")));
         CatalogChange one = _catalog.DeleteService(new ResourceName("shop", "a"));
-        Assert.Equal((1, 0), (one.Deletes.Length, one.FreedBackends.Length));
+        Assert.Equal((0, 1), (one.Upserts.Length, one.Deletes.Length));
+        Assert.Equal("10.96.0.2:80/TCP 1 of 10.0.0.1:Active", Describe(_catalog.Find(Tcp("10.96.0.2", 80))!));
         CatalogChange two = _catalog.DeleteSlice(new ResourceName("shop", "b-x"));
         Assert.Equal("10.96.0.2:80/TCP 0 of ", Describe(two.Upserts[0]));
-        Assert.Equal(first.Id, Assert.Single(two.FreedBackends).Id);
     }
 
     [Fact]
@@ -66,9 +64,8 @@ public sealed class ServiceCatalogTests
         Assert.Equal(["spec.ports: 10.96.0.1:80/TCP belongs to service shop/z, which is older"], _catalog.ProblemsOf(newer.ResourceName));
         Assert.Empty(_catalog.ProblemsOf(older.ResourceName));
         Assert.Equal([newer.ResourceName, older.ResourceName], change.Concerned);
-        ushort id = change.Upserts[0].Id;
         Frontend taken = Assert.Single(_catalog.DeleteService(older.ResourceName).Upserts);
-        Assert.Equal(("a", id), (taken.Service.Name, taken.Id));
+        Assert.Equal("a", taken.Service.Name);
         Assert.Empty(_catalog.ProblemsOf(newer.ResourceName));
     }
 
@@ -123,23 +120,5 @@ public sealed class ServiceCatalogTests
         Service service = Service("web", clusterIP, Port(80));
         Assert.True(_catalog.Upsert(service with { Spec = service.Spec with { Type = type } }).IsEmpty);
         Assert.Empty(_catalog.ProblemsOf(service.ResourceName));
-    }
-
-    [Fact]
-    public void Restored_numbers_are_kept_and_unused_ones_are_freed_after_the_synchronisation()
-    {
-        Assert.True(_catalog.RestoreFrontend(Tcp("10.96.0.1", 80), 7));
-        Assert.True(_catalog.RestoreFrontend(Tcp("10.96.0.9", 80), 8));
-        Assert.False(_catalog.RestoreFrontend(Tcp("10.96.0.8", 80), 8));
-        Assert.False(_catalog.RestoreFrontend(Tcp("10.96.0.8", 80), 0));
-        Assert.True(_catalog.RestoreBackend(Tcp("10.0.0.1", 8080), 70));
-        _catalog.Upsert(Slice("web", "a", 8080, Endpoint("10.0.0.1"), Endpoint("10.0.0.2")));
-        Frontend frontend = _catalog.Upsert(Service("web", "10.96.0.1", Port(80))).Upserts[0];
-        Assert.Equal((7, 70u, 71u), (frontend.Id, frontend.Backends[0].Id, frontend.Backends[1].Id));
-        Assert.Equal(9, _catalog.Upsert(Service("other", "10.96.0.2", Port(80))).Upserts[0].Id);
-        _catalog.ReleaseRestored();
-        Assert.Equal(10, _catalog.Upsert(Service("third", "10.96.0.3", Port(80))).Upserts[0].Id);
-        Assert.True(_catalog.RestoreFrontend(Tcp("10.96.0.8", 80), 8));
-        Assert.Equal(7, _catalog.Find(Tcp("10.96.0.1", 80))!.Id);
     }
 }
