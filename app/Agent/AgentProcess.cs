@@ -53,6 +53,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("0.0.0.0/0"), WorldIdentity.Of(isV6: false, options), null, IpcacheSource.World, ""));
         control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("::/0"), WorldIdentity.Of(isV6: true, options), null, IpcacheSource.World, ""));
         RestorePrefixIdentities(control, datapath);
+        control.Policies.RevisionBase = new PolicyTarget(datapath.Maps).LatestRevision();
 
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());

@@ -66,7 +66,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
     {
         ArgumentNullException.ThrowIfNull(desired);
         ArgumentNullException.ThrowIfNull(actual);
-        return (desired with { Entries = actual.Entries }) == actual && desired.Entries.Count == actual.Entries.Count
+        // The same policy under another revision is the same policy: connections that passed it need not be judged again.
+        return (desired with { Entries = actual.Entries, Revision = actual.Revision }) == actual && desired.Entries.Count == actual.Entries.Count
             && desired.Entries.All(e => actual.Entries.TryGetValue(e.Key, out PolicyMapEntry? entry) && entry == e.Value);
     }
 
@@ -98,6 +99,19 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         uint slot = endpointId;
         maps.PolicyMaps.TryDelete(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
         File.Delete(maps.Paths.PolicyMap(endpointId));
+    }
+
+    /// <summary>The largest revision in use; a later one must be larger, or a connection could pass for having been judged under it.</summary>
+    public uint LatestRevision()
+    {
+        uint latest = 0;
+        foreach (ushort endpoint in PinnedEndpoints())
+        {
+            if (maps.PolicyStates.TryLookup(endpoint, out PolicyState state))
+                latest = Math.Max(latest, state.Revision);
+        }
+
+        return latest;
     }
 
     /// <summary>Endpoints that have a policy map.</summary>

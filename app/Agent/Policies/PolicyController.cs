@@ -60,6 +60,9 @@ internal sealed class PolicyController
     public Func<ushort, long, CancellationToken, Task<ReconcileStatus<ushort>?>> WhenInKernelAsync { get; set; } =
         static (_, _, _) => Task.FromResult<ReconcileStatus<ushort>?>(null);
 
+    /// <summary>The last revision that an earlier run left in the kernel. Set before <see cref="ReleaseAsync"/>.</summary>
+    public uint RevisionBase { get; set; }
+
     /// <summary>True once rules and identities are complete.</summary>
     public bool IsReleased => _released.Task.IsCompleted;
 
@@ -148,7 +151,7 @@ internal sealed class PolicyController
             {
                 Cookies.Learn(change.Delta);
                 writer.TryGet(change.EndpointId, out EndpointPolicy? before);
-                writer.Upsert(PolicyMapTranslation.Apply(before, change));
+                writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase));
             }
         });
 

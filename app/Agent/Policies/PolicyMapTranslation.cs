@@ -9,7 +9,8 @@ namespace Axoneme.Agent.Policies;
 /// <summary>From the engine's words to those of the policy maps; costs as much as the change.</summary>
 internal static class PolicyMapTranslation
 {
-    public static EndpointPolicy Apply(EndpointPolicy? before, EndpointPolicyChange change)
+    /// <param name="revisionBase">The last revision of an earlier run, from which ours go on.</param>
+    public static EndpointPolicy Apply(EndpointPolicy? before, EndpointPolicyChange change, uint revisionBase)
     {
         ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Builder entries =
             (before?.Entries ?? ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty).ToBuilder();
@@ -17,7 +18,7 @@ internal static class PolicyMapTranslation
             entries.Remove(Translate(key));
         foreach ((PolicyKey key, PolicyEntry entry) in change.Delta.Upserts)
             entries[Translate(key)] = Translate(Translate(key), entry);
-        return new EndpointPolicy(change.EndpointId, RevisionOf(change.Policy.Revision))
+        return new EndpointPolicy(change.EndpointId, RevisionOf(revisionBase + change.Policy.Revision))
         {
             IngressEnforced = change.Policy.IngressEnforced,
             EgressEnforced = change.Policy.EgressEnforced,
