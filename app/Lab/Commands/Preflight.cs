@@ -6,7 +6,8 @@ namespace Axoneme.Lab.Commands;
 /// <summary>Says what this machine lacks, and what to do about it, before anything is created.</summary>
 internal static class Preflight
 {
-    private static readonly Version OldestKernel = new(6, 1);
+    // Programs are attached by tcx, which came with it.
+    private static readonly Version OldestKernel = new(6, 6);
 
     public static void RequireRoot(string command)
     {
