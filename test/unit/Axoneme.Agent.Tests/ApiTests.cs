@@ -174,11 +174,10 @@ public sealed class ApiTests
         var backend = new L4Address(IpAddress.Parse("10.244.1.20"), 53, L4Protocol.Udp);
         agent.Control.Services.Frontends.Upsert(new Frontend
         {
-            Id = 1,
             Address = address,
             Type = FrontendType.ClusterIP,
             Service = new ResourceName("kube-system", "kube-dns"),
-            Backends = [new Backend(1, backend, BackendState.Terminating, "worker-2", "")],
+            Backends = [new Backend(backend, BackendState.Terminating, "worker-2", "")],
         });
         Assert.Empty(await agent.Client.GetServicesAsync(Cancelled));
 
