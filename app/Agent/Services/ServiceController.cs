@@ -21,6 +21,7 @@ internal sealed class ServiceController
 
     // The catalog has one owner at a time; services and slices arrive on two tasks.
     private readonly Lock _gate = new();
+    private bool _isComplete;
 
     public ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log)
     {
@@ -60,10 +61,19 @@ internal sealed class ServiceController
             CompleteAsync(services.Task, slices.Task, cancellation));
     }
 
-    /// <summary>A service without its slices has no backends: both kinds must be complete before the kernel's entries may go.</summary>
+    /// <summary>
+    /// A service without its slices has no backends. Until both kinds are complete nothing is published, and the kernel goes on with
+    /// what an earlier run left.
+    /// </summary>
     private async Task CompleteAsync(Task services, Task slices, CancellationToken cancellation)
     {
         await Task.WhenAll(services, slices).WaitAsync(cancellation);
+        lock (_gate)
+        {
+            _isComplete = true;
+            Write([], _catalog.Frontends);
+        }
+
         Maps.MarkInitialized(Initializer);
     }
 
@@ -83,17 +93,21 @@ internal sealed class ServiceController
     {
         foreach (ResourceName service in change.Concerned)
             Report(service);
-        if (change.IsEmpty)
-            return;
+        if (_isComplete && !change.IsEmpty)
+            Write(change.Deletes, change.Upserts);
+    }
+
+    private void Write(IEnumerable<Frontend> deletes, IEnumerable<Frontend> upserts)
+    {
         Maps.WriteWith(Frontends, (maps, frontends) =>
         {
-            foreach (Frontend frontend in change.Deletes)
+            foreach (Frontend frontend in deletes)
             {
                 maps.Remove(new ServiceMapKey(frontend.Address));
                 frontends.Remove(frontend.Address);
             }
 
-            foreach (Frontend frontend in change.Upserts)
+            foreach (Frontend frontend in upserts)
             {
                 frontends.Upsert(frontend);
                 // Only cluster addresses so far; the maps must not claim the node's own.
