@@ -11,6 +11,7 @@
 #include "abi/lb.h"
 #include "abi/limits.h"
 #include "abi/metrics.h"
+#include "abi/nat.h"
 #include "abi/policy.h"
 #include "abi/types.h"
 
@@ -65,6 +66,25 @@ KEEP_ENUM(lb_flags);
 KEEP_ENUM(lb_flags2);
 KEEP_ENUM(lb_backend_state);
 KEEP_ENUM(abi_limits);
+KEEP_ENUM(lb_slot0);
+KEEP_ENUM(lb_algorithm);
+KEEP_STRUCT(lb_affinity_key);
+KEEP_STRUCT(lb_affinity);
+KEEP_STRUCT(lb_affinity_match);
+KEEP_STRUCT(lb4_source_range);
+KEEP_STRUCT(lb6_source_range);
+KEEP_STRUCT(lb_maglev_pair);
+KEEP_STRUCT(lb4_skip_key);
+KEEP_STRUCT(lb6_skip_key);
+KEEP_STRUCT(nat4_key);
+KEEP_STRUCT(nat6_key);
+KEEP_ENUM(nat_direction);
+KEEP_ENUM(nat_flags);
+KEEP_STRUCT(nat4_entry);
+KEEP_STRUCT(nat6_entry);
+KEEP_STRUCT(masq4_prefix);
+KEEP_STRUCT(masq6_prefix);
+KEEP_STRUCT(device_info);
 KEEP_STRUCT(metric);
 KEEP_ENUM(metric_direction);
 KEEP_ENUM(metric_index);

@@ -98,6 +98,7 @@ enum source_file {
 	FILE_HOST = 2,
 	FILE_OVERLAY = 3,
 	FILE_ENDPOINT = 4,
+	FILE_XDP = 5,
 	FILE_PACKET = 16,
 	FILE_CONNTRACK = 17,
 	FILE_POLICY = 18,
@@ -105,6 +106,9 @@ enum source_file {
 	FILE_NAT = 20,
 	FILE_FORWARD = 21,
 	FILE_ICMP = 22,
+	FILE_NODE_PORT = 23,
+	FILE_MASQUERADE = 24,
+	FILE_DSR = 25,
 };
 
 ABI_SIZE(event, 200);

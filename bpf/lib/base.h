@@ -119,13 +119,4 @@ static __always_inline void *packet_end(const struct __sk_buff *skb)
  */
 #define SEPARATE __attribute__((noinline))
 
-/* Seconds of CLOCK_MONOTONIC, at most one late. The coarse clock costs a few nanoseconds where the
- * exact one reads the time-stamp counter; the multiplication by 2^30 / 10^9 in 32-bit fixed point
- * avoids a division.
- */
-static __always_inline __u32 clock_s(void)
-{
-	return (__u32)(((bpf_ktime_get_coarse_ns() >> 30) * 4611686018ULL) >> 32);
-}
-
 #endif

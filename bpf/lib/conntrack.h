@@ -4,6 +4,7 @@
 
 #include "abi/conntrack.h"
 #include "config/node.h"
+#include "lib/clock.h"
 #include "lib/flow.h"
 
 #undef SOURCE_FILE

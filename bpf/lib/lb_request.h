@@ -3,6 +3,7 @@
 #define AXONEME_LIB_LB_REQUEST_H
 
 #include "config/pod.h"
+#include "lib/clock.h"
 #include "lib/lb.h"
 
 #undef SOURCE_FILE

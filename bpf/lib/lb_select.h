@@ -4,6 +4,8 @@
 
 #include "abi/lb.h"
 #include "lib/base.h"
+#include "lib/lb_affinity.h"
+#include "lib/lb_maglev.h"
 
 /* Service maps, and the choice of a backend: shared by the packet and the socket programs. */
 

@@ -8,6 +8,8 @@
 #include "lib/endpoint.h"
 #include "lib/forward.h"
 #include "lib/ipcache.h"
+#include "lib/lb_source_range.h"
+#include "lib/masquerade.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_HOST

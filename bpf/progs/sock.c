@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "lib/base.h"
 #include "lib/lb_select.h"
+#include "lib/lb_skip.h"
 
 #define SOCK_PROCEED 1
 #define SOCK_REJECT  0

@@ -76,9 +76,15 @@ public sealed record BackendMapEntry(L4Address Address)
     public LbBackendState State { get; init; }
 
     public byte Zone { get; init; }
+
+    /// <summary>Share of a Maglev table that the backend gets, relative to the others'; not in the backend map.</summary>
+    public ushort Weight { get; init; } = 100;
 }
 
-/// <summary>A service address with its backends, in the order of their slots. Those that take no new connections come last.</summary>
+/// <summary>
+/// A service address with its backends, in the order of their slots. Those that take no new connections come last. Port 0 of protocol
+/// <see cref="L4Protocol.Any"/> says that what is not served on the address is refused.
+/// </summary>
 public sealed record ServiceMapEntry(ServiceMapKey Key)
 {
     public ImmutableArray<BackendMapEntry> Backends { get; init; } = [];
@@ -90,12 +96,22 @@ public sealed record ServiceMapEntry(ServiceMapKey Key)
     /// <summary>Session affinity by client address in seconds; 0 none.</summary>
     public uint AffinityTimeoutSeconds { get; init; }
 
+    public LbAlgorithm Algorithm { get; init; }
+
+    /// <summary>Who may connect from outside, or who may not (<see cref="LbFlags2.SourceRangesDeny"/>); empty: everybody.</summary>
+    public ImmutableArray<IpPrefix> SourceRanges { get; init; } = [];
+
     public bool Equals(ServiceMapEntry? other)
-        => other is not null && Key == other.Key && Flags == other.Flags && Flags2 == other.Flags2
-            && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && Backends.SequenceEqual(other.Backends);
+        => other is not null && Key == other.Key && Flags == other.Flags && Flags2 == other.Flags2 && Algorithm == other.Algorithm
+            && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
+            && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Key, Flags, Flags2, Backends.Length);
 }
+
+/// <summary>Sockets of one network namespace that reach a frontend's own address instead of its backends.</summary>
+/// <param name="NetworkNamespaceCookie">SO_NETNS_COOKIE of the namespace.</param>
+public readonly record struct SkippedTranslation(ulong NetworkNamespaceCookie, L4Address Frontend);
 
 /// <summary>Pods of another node.</summary>
 /// <param name="Node">The node's address of the same family, in native routing; any in tunnel mode.</param>

@@ -40,6 +40,38 @@ public enum BackendState : byte
 /// <param name="Weight">For weighted selection; 100 unless set.</param>
 public sealed record Backend(L4Address Address, BackendState State, string NodeName, string Zone, ushort Weight = 100);
 
+public enum BackendSelection : byte
+{
+    Random,
+    Maglev,
+}
+
+/// <summary>How packets from outside reach a backend on another node.</summary>
+public enum ForwardingMode : byte
+{
+    /// <summary>With the address of the node that got them, and so back through it.</summary>
+    Snat,
+
+    /// <summary>With the client's address; the backend's node answers the client itself.</summary>
+    Dsr,
+}
+
+/// <summary>Where connections go. Compared by value.</summary>
+/// <param name="Backends">
+/// In the order of the map: <see cref="UsableCount"/> that get new connections, then those that are only kept for theirs. Ordered by
+/// state and address.
+/// </param>
+/// <param name="UsableCount">How many of <see cref="Backends"/> new connections may choose from.</param>
+public sealed record BackendSet(ImmutableArray<Backend> Backends, int UsableCount)
+{
+    public static BackendSet Empty { get; } = new([], 0);
+
+    public bool Equals(BackendSet? other)
+        => other is not null && UsableCount == other.UsableCount && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
+
+    public override int GetHashCode() => HashCode.Combine(UsableCount, Backends.Length);
+}
+
 /// <summary>An address that clients use, and where its connections go. Compared by value.</summary>
 public sealed record Frontend
 {

@@ -26,11 +26,25 @@ public struct ByteArray3
     private byte _element;
 }
 
+/// <summary>5 values side by side; converts to a span.</summary>
+[InlineArray(5)]
+public struct ByteArray5
+{
+    private byte _element;
+}
+
 /// <summary>6 values side by side; converts to a span.</summary>
 [InlineArray(6)]
 public struct ByteArray6
 {
     private byte _element;
+}
+
+/// <summary>2 values side by side; converts to a span.</summary>
+[InlineArray(2)]
+public struct UintArray2
+{
+    private uint _element;
 }
 
 /// <summary>3 values side by side; converts to a span.</summary>

@@ -16,6 +16,15 @@ public enum AbiLimits : uint
     [CType("LIMIT_LB_BACKENDS")] LbBackends = 65536,
     [CType("LIMIT_LB_REVERSE_NAT")] LbReverseNat = 65536,
     [CType("LIMIT_LB_REVERSE_SK")] LbReverseSk = 262144,
+    [CType("LIMIT_LB_AFFINITY")] LbAffinity = 65536,
+    [CType("LIMIT_LB_SOURCE_RANGES")] LbSourceRanges = 65536,
+    [CType("LIMIT_LB_MAGLEV")] LbMaglev = 65536,
+    [CType("LIMIT_LB_MAGLEV_SLOTS")] LbMaglevSlots = 16381,
+    [CType("LIMIT_LB_SKIP")] LbSkip = 8192,
+    [CType("LIMIT_NAT_ENTRIES")] NatEntries = 524288,
+    [CType("LIMIT_NAT_TRIES")] NatTries = 32,
+    [CType("LIMIT_MASQ_PREFIXES")] MasqPrefixes = 16384,
+    [CType("LIMIT_DEVICES")] Devices = 1024,
     [CType("LIMIT_FRAGMENTS")] Fragments = 8192,
     [CType("LIMIT_CPUS")] Cpus = 256,
     [CType("LIMIT_EVENT_RING_BYTES")] EventRingBytes = 1048576,
@@ -36,6 +45,8 @@ public enum CtFlags : uint
     [CType("CT_RESET")] Reset = 32,
     [CType("CT_HAIRPIN")] Hairpin = 64,
     [CType("CT_FROM_HOST")] FromHost = 128,
+    [CType("CT_NODE_PORT")] NodePort = 256,
+    [CType("CT_DSR")] Dsr = 512,
 }
 
 [CType("enum ct_scope")]
@@ -169,6 +180,13 @@ public enum IpcacheFlags : uint
     [CType("IPCACHE_SKIP_TUNNEL")] SkipTunnel = 4,
 }
 
+[CType("enum lb_algorithm")]
+public enum LbAlgorithm : uint
+{
+    [CType("LB_ALGORITHM_RANDOM")] Random = 0,
+    [CType("LB_ALGORITHM_MAGLEV")] Maglev = 1,
+}
+
 [CType("enum lb_backend_state")]
 public enum LbBackendState : uint
 {
@@ -197,11 +215,13 @@ public enum LbFlags : uint
 public enum LbFlags2 : uint
 {
     [CType("LB_LOCAL_REDIRECT")] LocalRedirect = 1,
+    [CType("LB_SOURCE_RANGES_DENY")] SourceRangesDeny = 2,
     [CType("LB_L7")] L7 = 4,
     [CType("LB_LOOPBACK")] Loopback = 8,
     [CType("LB_INTERNAL_LOCAL")] InternalLocal = 16,
     [CType("LB_TWO_SCOPES")] TwoScopes = 32,
     [CType("LB_QUARANTINED")] Quarantined = 64,
+    [CType("LB_DSR")] Dsr = 128,
 }
 
 [CType("enum lb_scope")]
@@ -209,6 +229,13 @@ public enum LbScope : uint
 {
     [CType("LB_SCOPE_EXTERNAL")] External = 0,
     [CType("LB_SCOPE_INTERNAL")] Internal = 1,
+}
+
+[CType("enum lb_slot0")]
+public enum LbSlot0 : uint
+{
+    [CType("LB_AFFINITY_SECONDS")] AffinitySeconds = 16777215,
+    [CType("LB_ALGORITHM_SHIFT")] AlgorithmShift = 24,
 }
 
 [CType("enum metric_direction")]
@@ -224,6 +251,25 @@ public enum MetricDirection : uint
 public enum MetricIndex : uint
 {
     [CType("METRIC_DIRECTION_SHIFT")] DirectionShift = 8,
+}
+
+[CType("enum nat_direction")]
+public enum NatDirection : uint
+{
+    [CType("NAT_OUT")] Out = 0,
+    [CType("NAT_IN")] In = 1,
+}
+
+[Flags]
+[CType("enum nat_flags")]
+public enum NatFlags : uint
+{
+    [CType("NAT_SEEN_NON_SYN")] SeenNonSyn = 1,
+    [CType("NAT_CLOSING")] Closing = 2,
+    [CType("NAT_RESET")] Reset = 4,
+    [CType("NAT_FROM_HOST")] FromHost = 8,
+    [CType("NAT_SERVICE")] Service = 16,
+    [CType("NAT_DSR")] Dsr = 32,
 }
 
 [CType("enum pod_call")]
@@ -296,6 +342,7 @@ public enum SourceFile : uint
     [CType("FILE_HOST")] Host = 2,
     [CType("FILE_OVERLAY")] Overlay = 3,
     [CType("FILE_ENDPOINT")] Endpoint = 4,
+    [CType("FILE_XDP")] Xdp = 5,
     [CType("FILE_PACKET")] Packet = 16,
     [CType("FILE_CONNTRACK")] Conntrack = 17,
     [CType("FILE_POLICY")] Policy = 18,
@@ -303,6 +350,9 @@ public enum SourceFile : uint
     [CType("FILE_NAT")] Nat = 20,
     [CType("FILE_FORWARD")] Forward = 21,
     [CType("FILE_ICMP")] Icmp = 22,
+    [CType("FILE_NODE_PORT")] NodePort = 23,
+    [CType("FILE_MASQUERADE")] Masquerade = 24,
+    [CType("FILE_DSR")] Dsr = 25,
 }
 
 [CType("enum trace_aggregation")]

@@ -17,6 +17,9 @@ public static class Maps
     /// <summary>cilium_ct6_global: LruHash, pinned</summary>
     public static BpfMapDescriptor<Ct6Key, CtEntry> CiliumCt6Global { get; } = new(new BpfMapSpec("cilium_ct6_global", BpfMapType.LruHash, 40, 72, 262144) { PinByName = true });
 
+    /// <summary>cilium_devices: Hash, pinned</summary>
+    public static BpfMapDescriptor<uint, DeviceInfo> CiliumDevices { get; } = new(new BpfMapSpec("cilium_devices", BpfMapType.Hash, 4, 28, 1024, (BpfMapFlags)1) { PinByName = true });
+
     /// <summary>cilium_endpoint_settings: Array, pinned</summary>
     public static BpfMapDescriptor<uint, EndpointSettings> CiliumEndpointSettings { get; } = new(new BpfMapSpec("cilium_endpoint_settings", BpfMapType.Array, 4, 24, 65536) { PinByName = true });
 
@@ -38,14 +41,26 @@ public static class Maps
     /// <summary>cilium_ipcache_v2: LpmTrie, pinned</summary>
     public static BpfMapDescriptor<Ipcache4Prefix, IpcacheInfo> CiliumIpcacheV2 { get; } = new(new BpfMapSpec("cilium_ipcache_v2", BpfMapType.LpmTrie, 8, 24, 65536, (BpfMapFlags)1) { PinByName = true });
 
+    /// <summary>cilium_ipmasq_v4: LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<Masq4Prefix, byte> CiliumIpmasqV4 { get; } = new(new BpfMapSpec("cilium_ipmasq_v4", BpfMapType.LpmTrie, 8, 1, 16384, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_ipmasq_v6: LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<Masq6Prefix, byte> CiliumIpmasqV6 { get; } = new(new BpfMapSpec("cilium_ipmasq_v6", BpfMapType.LpmTrie, 20, 1, 16384, (BpfMapFlags)1) { PinByName = true });
+
     /// <summary>cilium_ipv4_frag_datagrams: LruHash, pinned</summary>
     public static BpfMapDescriptor<Frag4Key, FragPorts> CiliumIpv4FragDatagrams { get; } = new(new BpfMapSpec("cilium_ipv4_frag_datagrams", BpfMapType.LruHash, 12, 4, 8192) { PinByName = true });
 
     /// <summary>cilium_ipv6_frag_datagrams: LruHash, pinned</summary>
     public static BpfMapDescriptor<Frag6Key, FragPorts> CiliumIpv6FragDatagrams { get; } = new(new BpfMapSpec("cilium_ipv6_frag_datagrams", BpfMapType.LruHash, 40, 4, 8192) { PinByName = true });
 
+    /// <summary>cilium_lb4_affinity: LruHash, pinned</summary>
+    public static BpfMapDescriptor<LbAffinityKey, LbAffinity> CiliumLb4Affinity { get; } = new(new BpfMapSpec("cilium_lb4_affinity", BpfMapType.LruHash, 20, 8, 65536) { PinByName = true });
+
     /// <summary>cilium_lb4_backends_v3: Hash, pinned</summary>
     public static BpfMapDescriptor<LbBackendKey, Lb4Backend> CiliumLb4BackendsV3 { get; } = new(new BpfMapSpec("cilium_lb4_backends_v3", BpfMapType.Hash, 4, 12, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb4_maglev: HashOfMaps of Array, pinned</summary>
+    public static BpfMapDescriptor<LbRevNatKey, uint> CiliumLb4Maglev { get; } = new(new BpfMapSpec("cilium_lb4_maglev", BpfMapType.HashOfMaps, 2, 4, 65536, (BpfMapFlags)1) { PinByName = true, Inner = new BpfMapSpec("cilium_lb4_maglev.inner", BpfMapType.Array, 4, 8, 8191, (BpfMapFlags)4096) });
 
     /// <summary>cilium_lb4_reverse_nat: Hash, pinned</summary>
     public static BpfMapDescriptor<LbRevNatKey, Lb4RevNat> CiliumLb4ReverseNat { get; } = new(new BpfMapSpec("cilium_lb4_reverse_nat", BpfMapType.Hash, 2, 8, 65536, (BpfMapFlags)1) { PinByName = true });
@@ -56,8 +71,17 @@ public static class Maps
     /// <summary>cilium_lb4_services_v2: Hash, pinned</summary>
     public static BpfMapDescriptor<Lb4Key, LbService> CiliumLb4ServicesV2 { get; } = new(new BpfMapSpec("cilium_lb4_services_v2", BpfMapType.Hash, 12, 12, 65536, (BpfMapFlags)1) { PinByName = true });
 
+    /// <summary>cilium_lb4_source_range: LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<Lb4SourceRange, byte> CiliumLb4SourceRange { get; } = new(new BpfMapSpec("cilium_lb4_source_range", BpfMapType.LpmTrie, 12, 1, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb6_affinity: LruHash, pinned</summary>
+    public static BpfMapDescriptor<LbAffinityKey, LbAffinity> CiliumLb6Affinity { get; } = new(new BpfMapSpec("cilium_lb6_affinity", BpfMapType.LruHash, 20, 8, 65536) { PinByName = true });
+
     /// <summary>cilium_lb6_backends_v3: Hash, pinned</summary>
     public static BpfMapDescriptor<LbBackendKey, Lb6Backend> CiliumLb6BackendsV3 { get; } = new(new BpfMapSpec("cilium_lb6_backends_v3", BpfMapType.Hash, 4, 24, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb6_maglev: HashOfMaps of Array, pinned</summary>
+    public static BpfMapDescriptor<LbRevNatKey, uint> CiliumLb6Maglev { get; } = new(new BpfMapSpec("cilium_lb6_maglev", BpfMapType.HashOfMaps, 2, 4, 65536, (BpfMapFlags)1) { PinByName = true, Inner = new BpfMapSpec("cilium_lb6_maglev.inner", BpfMapType.Array, 4, 8, 8191, (BpfMapFlags)4096) });
 
     /// <summary>cilium_lb6_reverse_nat: Hash, pinned</summary>
     public static BpfMapDescriptor<LbRevNatKey, Lb6RevNat> CiliumLb6ReverseNat { get; } = new(new BpfMapSpec("cilium_lb6_reverse_nat", BpfMapType.Hash, 2, 20, 65536, (BpfMapFlags)1) { PinByName = true });
@@ -67,6 +91,12 @@ public static class Maps
 
     /// <summary>cilium_lb6_services_v2: Hash, pinned</summary>
     public static BpfMapDescriptor<Lb6Key, LbService> CiliumLb6ServicesV2 { get; } = new(new BpfMapSpec("cilium_lb6_services_v2", BpfMapType.Hash, 24, 12, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb6_source_range: LpmTrie, pinned</summary>
+    public static BpfMapDescriptor<Lb6SourceRange, byte> CiliumLb6SourceRange { get; } = new(new BpfMapSpec("cilium_lb6_source_range", BpfMapType.LpmTrie, 24, 1, 65536, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_lb_affinity_match: Hash, pinned</summary>
+    public static BpfMapDescriptor<LbAffinityMatch, byte> CiliumLbAffinityMatch { get; } = new(new BpfMapSpec("cilium_lb_affinity_match", BpfMapType.Hash, 8, 1, 65536, (BpfMapFlags)1) { PinByName = true });
 
     /// <summary>cilium_lxc: Hash, pinned</summary>
     public static BpfMapDescriptor<Endpoint4Key, EndpointInfo> CiliumLxc { get; } = new(new BpfMapSpec("cilium_lxc", BpfMapType.Hash, 4, 24, 65536, (BpfMapFlags)1) { PinByName = true });
@@ -83,6 +113,24 @@ public static class Maps
     /// <summary>cilium_policy_state: Array, pinned</summary>
     public static BpfMapDescriptor<uint, PolicyState> CiliumPolicyState { get; } = new(new BpfMapSpec("cilium_policy_state", BpfMapType.Array, 4, 8, 65536) { PinByName = true });
 
+    /// <summary>cilium_skip_lb4: Hash, pinned</summary>
+    public static BpfMapDescriptor<Lb4SkipKey, byte> CiliumSkipLb4 { get; } = new(new BpfMapSpec("cilium_skip_lb4", BpfMapType.Hash, 16, 1, 8192, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_skip_lb6: Hash, pinned</summary>
+    public static BpfMapDescriptor<Lb6SkipKey, byte> CiliumSkipLb6 { get; } = new(new BpfMapSpec("cilium_skip_lb6", BpfMapType.Hash, 32, 1, 8192, (BpfMapFlags)1) { PinByName = true });
+
+    /// <summary>cilium_snat_v4_alloc_retries: PerCpuArray, pinned</summary>
+    public static BpfPerCpuMapDescriptor<uint, uint> CiliumSnatV4AllocRetries { get; } = new(new BpfMapSpec("cilium_snat_v4_alloc_retries", BpfMapType.PerCpuArray, 4, 4, 33) { PinByName = true });
+
+    /// <summary>cilium_snat_v4_external: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Nat4Key, Nat4Entry> CiliumSnatV4External { get; } = new(new BpfMapSpec("cilium_snat_v4_external", BpfMapType.LruHash, 16, 20, 524288) { PinByName = true });
+
+    /// <summary>cilium_snat_v6_alloc_retries: PerCpuArray, pinned</summary>
+    public static BpfPerCpuMapDescriptor<uint, uint> CiliumSnatV6AllocRetries { get; } = new(new BpfMapSpec("cilium_snat_v6_alloc_retries", BpfMapType.PerCpuArray, 4, 4, 33) { PinByName = true });
+
+    /// <summary>cilium_snat_v6_external: LruHash, pinned</summary>
+    public static BpfMapDescriptor<Nat6Key, Nat6Entry> CiliumSnatV6External { get; } = new(new BpfMapSpec("cilium_snat_v6_external", BpfMapType.LruHash, 40, 32, 524288) { PinByName = true });
+
     /// <summary>Every declared map.</summary>
-    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCallsPod.Spec, CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumEndpointSettings.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec];
+    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCallsPod.Spec, CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumDevices.Spec, CiliumEndpointSettings.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpmasqV4.Spec, CiliumIpmasqV6.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4Affinity.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4Maglev.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb4SourceRange.Spec, CiliumLb6Affinity.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6Maglev.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLb6SourceRange.Spec, CiliumLbAffinityMatch.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec, CiliumSkipLb4.Spec, CiliumSkipLb6.Spec, CiliumSnatV4AllocRetries.Spec, CiliumSnatV4External.Spec, CiliumSnatV6AllocRetries.Spec, CiliumSnatV6External.Spec];
 }

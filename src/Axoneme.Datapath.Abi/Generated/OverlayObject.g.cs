@@ -20,8 +20,8 @@ public static class OverlayObject
 }
 
 /// <summary>Load-time constants of OverlayObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 68)]
-public struct OverlayConstants : IBpfConstants, IEndpointHostOverlayPodConstants
+[StructLayout(LayoutKind.Explicit, Size = 106)]
+public struct OverlayConstants : IBpfConstants, IEndpointHostOverlayPodConstants, IHostOverlayPodConstants, IHostOverlayPodSockConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
@@ -47,6 +47,18 @@ public struct OverlayConstants : IBpfConstants, IEndpointHostOverlayPodConstants
         ("trace_tcp_flags", 57, 1),
         ("trace_interval_s", 60, 4),
         ("event_wakeup_bytes", 64, 4),
+        ("clock_jiffies", 68, 1),
+        ("jiffies_base", 72, 8),
+        ("clock_base_s", 80, 4),
+        ("jiffies_reciprocal", 84, 4),
+        ("service_affinity", 88, 1),
+        ("service_maglev", 89, 1),
+        ("maglev_slots", 92, 4),
+        ("maglev_seed", 96, 4),
+        ("node_port_min", 100, 2),
+        ("node_port_max", 102, 2),
+        ("reject_without_backend", 104, 1),
+        ("service_wildcards", 105, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -138,4 +150,52 @@ public struct OverlayConstants : IBpfConstants, IEndpointHostOverlayPodConstants
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
     [field: FieldOffset(64)]
     public uint EventWakeupBytes { get; set; }
+
+    /// <summary>Count time in jiffies, else by the coarse clock</summary>
+    [field: FieldOffset(68)]
+    public bool ClockJiffies { get; set; }
+
+    /// <summary>Jiffies at the second clock_base_s</summary>
+    [field: FieldOffset(72)]
+    public ulong JiffiesBase { get; set; }
+
+    /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
+    [field: FieldOffset(80)]
+    public uint ClockBaseS { get; set; }
+
+    /// <summary>2^32 by the jiffies in a second, rounded up</summary>
+    [field: FieldOffset(84)]
+    public uint JiffiesReciprocal { get; set; }
+
+    /// <summary>Whether session affinity is looked at</summary>
+    [field: FieldOffset(88)]
+    public bool ServiceAffinity { get; set; }
+
+    /// <summary>Whether any service may choose backends by Maglev tables</summary>
+    [field: FieldOffset(89)]
+    public bool ServiceMaglev { get; set; }
+
+    /// <summary>Slots of each Maglev table, a prime</summary>
+    [field: FieldOffset(92)]
+    public uint MaglevSlots { get; set; }
+
+    /// <summary>Of the hash over the connection; the same on all nodes</summary>
+    [field: FieldOffset(96)]
+    public uint MaglevSeed { get; set; }
+
+    /// <summary>First of the range of node ports (30000)</summary>
+    [field: FieldOffset(100)]
+    public ushort NodePortMin { get; set; }
+
+    /// <summary>Last of it (32767)</summary>
+    [field: FieldOffset(102)]
+    public ushort NodePortMax { get; set; }
+
+    /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
+    [field: FieldOffset(104)]
+    public bool RejectWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(105)]
+    public bool ServiceWildcards { get; set; }
 }

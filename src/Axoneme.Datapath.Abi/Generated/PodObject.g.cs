@@ -23,8 +23,8 @@ public static class PodObject
 }
 
 /// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 92)]
-public struct PodConstants : IBpfConstants, IEndpointHostOverlayPodConstants
+[StructLayout(LayoutKind.Explicit, Size = 130)]
+public struct PodConstants : IBpfConstants, IEndpointHostOverlayPodConstants, IHostOverlayPodConstants, IHostOverlayPodSockConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
@@ -54,6 +54,18 @@ public struct PodConstants : IBpfConstants, IEndpointHostOverlayPodConstants
         ("per_packet_lb", 69, 1),
         ("service_loopback4", 72, 4),
         ("service_loopback6", 76, 16),
+        ("clock_jiffies", 92, 1),
+        ("jiffies_base", 96, 8),
+        ("clock_base_s", 104, 4),
+        ("jiffies_reciprocal", 108, 4),
+        ("service_affinity", 112, 1),
+        ("service_maglev", 113, 1),
+        ("maglev_slots", 116, 4),
+        ("maglev_seed", 120, 4),
+        ("node_port_min", 124, 2),
+        ("node_port_max", 126, 2),
+        ("reject_without_backend", 128, 1),
+        ("service_wildcards", 129, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -161,4 +173,52 @@ public struct PodConstants : IBpfConstants, IEndpointHostOverlayPodConstants
     /// <summary>Likewise for IPv6</summary>
     [field: FieldOffset(76)]
     public Ip6Addr ServiceLoopback6 { get; set; }
+
+    /// <summary>Count time in jiffies, else by the coarse clock</summary>
+    [field: FieldOffset(92)]
+    public bool ClockJiffies { get; set; }
+
+    /// <summary>Jiffies at the second clock_base_s</summary>
+    [field: FieldOffset(96)]
+    public ulong JiffiesBase { get; set; }
+
+    /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
+    [field: FieldOffset(104)]
+    public uint ClockBaseS { get; set; }
+
+    /// <summary>2^32 by the jiffies in a second, rounded up</summary>
+    [field: FieldOffset(108)]
+    public uint JiffiesReciprocal { get; set; }
+
+    /// <summary>Whether session affinity is looked at</summary>
+    [field: FieldOffset(112)]
+    public bool ServiceAffinity { get; set; }
+
+    /// <summary>Whether any service may choose backends by Maglev tables</summary>
+    [field: FieldOffset(113)]
+    public bool ServiceMaglev { get; set; }
+
+    /// <summary>Slots of each Maglev table, a prime</summary>
+    [field: FieldOffset(116)]
+    public uint MaglevSlots { get; set; }
+
+    /// <summary>Of the hash over the connection; the same on all nodes</summary>
+    [field: FieldOffset(120)]
+    public uint MaglevSeed { get; set; }
+
+    /// <summary>First of the range of node ports (30000)</summary>
+    [field: FieldOffset(124)]
+    public ushort NodePortMin { get; set; }
+
+    /// <summary>Last of it (32767)</summary>
+    [field: FieldOffset(126)]
+    public ushort NodePortMax { get; set; }
+
+    /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
+    [field: FieldOffset(128)]
+    public bool RejectWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(129)]
+    public bool ServiceWildcards { get; set; }
 }

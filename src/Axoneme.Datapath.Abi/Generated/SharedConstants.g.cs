@@ -71,3 +71,45 @@ public interface IEndpointHostOverlayPodConstants
     /// <summary>Identity of IPv6 addresses that are not known</summary>
     uint WorldIdentity6 { get; set; }
 }
+
+public interface IHostOverlayPodConstants
+{
+    /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
+    uint ClockBaseS { get; set; }
+
+    /// <summary>Count time in jiffies, else by the coarse clock</summary>
+    bool ClockJiffies { get; set; }
+
+    /// <summary>Jiffies at the second clock_base_s</summary>
+    ulong JiffiesBase { get; set; }
+
+    /// <summary>2^32 by the jiffies in a second, rounded up</summary>
+    uint JiffiesReciprocal { get; set; }
+}
+
+public interface IHostOverlayPodSockConstants
+{
+    /// <summary>Of the hash over the connection; the same on all nodes</summary>
+    uint MaglevSeed { get; set; }
+
+    /// <summary>Slots of each Maglev table, a prime</summary>
+    uint MaglevSlots { get; set; }
+
+    /// <summary>Last of it (32767)</summary>
+    ushort NodePortMax { get; set; }
+
+    /// <summary>First of the range of node ports (30000)</summary>
+    ushort NodePortMin { get; set; }
+
+    /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
+    bool RejectWithoutBackend { get; set; }
+
+    /// <summary>Whether session affinity is looked at</summary>
+    bool ServiceAffinity { get; set; }
+
+    /// <summary>Whether any service may choose backends by Maglev tables</summary>
+    bool ServiceMaglev { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    bool ServiceWildcards { get; set; }
+}

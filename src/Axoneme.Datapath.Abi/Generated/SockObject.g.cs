@@ -41,17 +41,57 @@ public static class SockObject
 }
 
 /// <summary>Load-time constants of SockObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 4)]
-public struct SockConstants : IBpfConstants
+[StructLayout(LayoutKind.Explicit, Size = 24)]
+public struct SockConstants : IBpfConstants, IHostOverlayPodSockConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
-        ("no_backend_errno", 0, 4),
+        ("service_affinity", 0, 1),
+        ("service_maglev", 1, 1),
+        ("maglev_slots", 4, 4),
+        ("maglev_seed", 8, 4),
+        ("node_port_min", 12, 2),
+        ("node_port_max", 14, 2),
+        ("reject_without_backend", 16, 1),
+        ("service_wildcards", 17, 1),
+        ("no_backend_errno", 20, 4),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
 
-    /// <summary>What connect and sendmsg fail with for a service without backends (EHOSTUNREACH)</summary>
+    /// <summary>Whether session affinity is looked at</summary>
     [field: FieldOffset(0)]
+    public bool ServiceAffinity { get; set; }
+
+    /// <summary>Whether any service may choose backends by Maglev tables</summary>
+    [field: FieldOffset(1)]
+    public bool ServiceMaglev { get; set; }
+
+    /// <summary>Slots of each Maglev table, a prime</summary>
+    [field: FieldOffset(4)]
+    public uint MaglevSlots { get; set; }
+
+    /// <summary>Of the hash over the connection; the same on all nodes</summary>
+    [field: FieldOffset(8)]
+    public uint MaglevSeed { get; set; }
+
+    /// <summary>First of the range of node ports (30000)</summary>
+    [field: FieldOffset(12)]
+    public ushort NodePortMin { get; set; }
+
+    /// <summary>Last of it (32767)</summary>
+    [field: FieldOffset(14)]
+    public ushort NodePortMax { get; set; }
+
+    /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
+    [field: FieldOffset(16)]
+    public bool RejectWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(17)]
+    public bool ServiceWildcards { get; set; }
+
+    /// <summary>What connect and sendmsg fail with for a service without backends (EHOSTUNREACH)</summary>
+    [field: FieldOffset(20)]
     public uint NoBackendErrno { get; set; }
 }

@@ -67,7 +67,7 @@ public struct CtEntry : IEquatable<CtEntry>
     [FieldOffset(30), CType("rev_nat")] public ushort RevNat;
     [FieldOffset(32), CType("backend")] public uint Backend;
     [FieldOffset(36), CType("proxy_port")] public NetU16 ProxyPort;
-    [FieldOffset(38), CType("reserved")] public ushort Reserved;
+    [FieldOffset(38), CType("nat_port")] public NetU16 NatPort;
     [FieldOffset(40), CType("forward_packets")] public ulong ForwardPackets;
     [FieldOffset(48), CType("forward_bytes")] public ulong ForwardBytes;
     [FieldOffset(56), CType("reply_packets")] public ulong ReplyPackets;
@@ -80,6 +80,26 @@ public struct CtEntry : IEquatable<CtEntry>
     public readonly bool Equals(CtEntry other) => StructBytes.Equal(in this, in other);
 
     public readonly override bool Equals(object? obj) => obj is CtEntry other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct device_info")]
+[StructLayout(LayoutKind.Explicit, Size = 28)]
+public struct DeviceInfo : IEquatable<DeviceInfo>
+{
+    [FieldOffset(0), CType("ip4")] public NetU32 Ip4;
+    [FieldOffset(4), CType("ip6")] public Ip6Addr Ip6;
+    [FieldOffset(20), CType("mac")] public MacAddr Mac;
+    [FieldOffset(26), CType("reserved")] public ushort Reserved;
+
+    public static bool operator ==(in DeviceInfo left, in DeviceInfo right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in DeviceInfo left, in DeviceInfo right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(DeviceInfo other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is DeviceInfo other && Equals(other);
 
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
@@ -487,6 +507,47 @@ public struct Lb4ReverseSkKey : IEquatable<Lb4ReverseSkKey>
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
 
+[CType("struct lb4_skip_key")]
+[StructLayout(LayoutKind.Explicit, Size = 16)]
+public struct Lb4SkipKey : IEquatable<Lb4SkipKey>
+{
+    [FieldOffset(0), CType("netns_cookie")] public ulong NetnsCookie;
+    [FieldOffset(8), CType("addr")] public NetU32 Addr;
+    [FieldOffset(12), CType("port")] public NetU16 Port;
+    [FieldOffset(14), CType("protocol")] public byte Protocol;
+    [FieldOffset(15), CType("reserved")] public byte Reserved;
+
+    public static bool operator ==(in Lb4SkipKey left, in Lb4SkipKey right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Lb4SkipKey left, in Lb4SkipKey right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Lb4SkipKey other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Lb4SkipKey other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb4_source_range")]
+[StructLayout(LayoutKind.Explicit, Size = 12)]
+public struct Lb4SourceRange : IEquatable<Lb4SourceRange>
+{
+    [FieldOffset(0), CType("prefix_len")] public uint PrefixLen;
+    [FieldOffset(4), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(6), CType("reserved")] public ushort Reserved;
+    [FieldOffset(8), CType("addr")] public NetU32 Addr;
+
+    public static bool operator ==(in Lb4SourceRange left, in Lb4SourceRange right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Lb4SourceRange left, in Lb4SourceRange right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Lb4SourceRange other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Lb4SourceRange other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
 [CType("struct lb6_backend")]
 [StructLayout(LayoutKind.Explicit, Size = 24)]
 public struct Lb6Backend : IEquatable<Lb6Backend>
@@ -590,6 +651,104 @@ public struct Lb6ReverseSkKey : IEquatable<Lb6ReverseSkKey>
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
 
+[CType("struct lb6_skip_key")]
+[StructLayout(LayoutKind.Explicit, Size = 32)]
+public struct Lb6SkipKey : IEquatable<Lb6SkipKey>
+{
+    [FieldOffset(0), CType("netns_cookie")] public ulong NetnsCookie;
+    [FieldOffset(8), CType("addr")] public Ip6Addr Addr;
+    [FieldOffset(24), CType("port")] public NetU16 Port;
+    [FieldOffset(26), CType("protocol")] public byte Protocol;
+    [FieldOffset(27), CType("reserved")] public ByteArray5 Reserved;
+
+    public static bool operator ==(in Lb6SkipKey left, in Lb6SkipKey right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Lb6SkipKey left, in Lb6SkipKey right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Lb6SkipKey other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Lb6SkipKey other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb6_source_range")]
+[StructLayout(LayoutKind.Explicit, Size = 24)]
+public struct Lb6SourceRange : IEquatable<Lb6SourceRange>
+{
+    [FieldOffset(0), CType("prefix_len")] public uint PrefixLen;
+    [FieldOffset(4), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(6), CType("reserved")] public ushort Reserved;
+    [FieldOffset(8), CType("addr")] public Ip6Addr Addr;
+
+    public static bool operator ==(in Lb6SourceRange left, in Lb6SourceRange right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Lb6SourceRange left, in Lb6SourceRange right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Lb6SourceRange other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Lb6SourceRange other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb_affinity")]
+[StructLayout(LayoutKind.Explicit, Size = 8)]
+public struct LbAffinity : IEquatable<LbAffinity>
+{
+    [FieldOffset(0), CType("last_used_s")] public uint LastUsedS;
+    [FieldOffset(4), CType("backend")] public uint Backend;
+
+    public static bool operator ==(in LbAffinity left, in LbAffinity right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in LbAffinity left, in LbAffinity right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(LbAffinity other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is LbAffinity other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb_affinity_key")]
+[StructLayout(LayoutKind.Explicit, Size = 20)]
+public struct LbAffinityKey : IEquatable<LbAffinityKey>
+{
+    [FieldOffset(0), CType("client")] public IpAddr Client;
+    [FieldOffset(16), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(18), CType("is_cookie")] public byte IsCookie;
+    [FieldOffset(19), CType("reserved")] public byte Reserved;
+
+    public static bool operator ==(in LbAffinityKey left, in LbAffinityKey right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in LbAffinityKey left, in LbAffinityKey right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(LbAffinityKey other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is LbAffinityKey other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb_affinity_match")]
+[StructLayout(LayoutKind.Explicit, Size = 8)]
+public struct LbAffinityMatch : IEquatable<LbAffinityMatch>
+{
+    [FieldOffset(0), CType("backend")] public uint Backend;
+    [FieldOffset(4), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(6), CType("reserved")] public ushort Reserved;
+
+    public static bool operator ==(in LbAffinityMatch left, in LbAffinityMatch right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in LbAffinityMatch left, in LbAffinityMatch right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(LbAffinityMatch other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is LbAffinityMatch other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
 [CType("struct lb_backend_key")]
 [StructLayout(LayoutKind.Explicit, Size = 4)]
 public struct LbBackendKey : IEquatable<LbBackendKey>
@@ -603,6 +762,23 @@ public struct LbBackendKey : IEquatable<LbBackendKey>
     public readonly bool Equals(LbBackendKey other) => StructBytes.Equal(in this, in other);
 
     public readonly override bool Equals(object? obj) => obj is LbBackendKey other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb_maglev_pair")]
+[StructLayout(LayoutKind.Explicit, Size = 8)]
+public struct LbMaglevPair : IEquatable<LbMaglevPair>
+{
+    [FieldOffset(0), CType("slots")] public UintArray2 Slots;
+
+    public static bool operator ==(in LbMaglevPair left, in LbMaglevPair right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in LbMaglevPair left, in LbMaglevPair right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(LbMaglevPair other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is LbMaglevPair other && Equals(other);
 
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
@@ -663,6 +839,42 @@ public struct MacAddr : IEquatable<MacAddr>
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
 
+[CType("struct masq4_prefix")]
+[StructLayout(LayoutKind.Explicit, Size = 8)]
+public struct Masq4Prefix : IEquatable<Masq4Prefix>
+{
+    [FieldOffset(0), CType("prefix_len")] public uint PrefixLen;
+    [FieldOffset(4), CType("addr")] public NetU32 Addr;
+
+    public static bool operator ==(in Masq4Prefix left, in Masq4Prefix right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Masq4Prefix left, in Masq4Prefix right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Masq4Prefix other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Masq4Prefix other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct masq6_prefix")]
+[StructLayout(LayoutKind.Explicit, Size = 20)]
+public struct Masq6Prefix : IEquatable<Masq6Prefix>
+{
+    [FieldOffset(0), CType("prefix_len")] public uint PrefixLen;
+    [FieldOffset(4), CType("addr")] public Ip6Addr Addr;
+
+    public static bool operator ==(in Masq6Prefix left, in Masq6Prefix right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Masq6Prefix left, in Masq6Prefix right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Masq6Prefix other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Masq6Prefix other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
 [CType("struct metric")]
 [StructLayout(LayoutKind.Explicit, Size = 16)]
 public struct Metric : IEquatable<Metric>
@@ -677,6 +889,96 @@ public struct Metric : IEquatable<Metric>
     public readonly bool Equals(Metric other) => StructBytes.Equal(in this, in other);
 
     public readonly override bool Equals(object? obj) => obj is Metric other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct nat4_entry")]
+[StructLayout(LayoutKind.Explicit, Size = 20)]
+public struct Nat4Entry : IEquatable<Nat4Entry>
+{
+    [FieldOffset(0), CType("addr")] public NetU32 Addr;
+    [FieldOffset(4), CType("port")] public NetU16 Port;
+    [FieldOffset(6), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(8), CType("lifetime_s")] public uint LifetimeS;
+    [FieldOffset(12), CType("created_s")] public uint CreatedS;
+    [FieldOffset(16), CType("flags")] public uint Flags;
+
+    public static bool operator ==(in Nat4Entry left, in Nat4Entry right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Nat4Entry left, in Nat4Entry right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Nat4Entry other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Nat4Entry other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct nat4_key")]
+[StructLayout(LayoutKind.Explicit, Size = 16)]
+public struct Nat4Key : IEquatable<Nat4Key>
+{
+    [FieldOffset(0), CType("source")] public NetU32 Source;
+    [FieldOffset(4), CType("destination")] public NetU32 Destination;
+    [FieldOffset(8), CType("source_port")] public NetU16 SourcePort;
+    [FieldOffset(10), CType("destination_port")] public NetU16 DestinationPort;
+    [FieldOffset(12), CType("protocol")] public byte Protocol;
+    [FieldOffset(13), CType("direction")] public byte Direction;
+    [FieldOffset(14), CType("reserved")] public ushort Reserved;
+
+    public static bool operator ==(in Nat4Key left, in Nat4Key right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Nat4Key left, in Nat4Key right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Nat4Key other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Nat4Key other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct nat6_entry")]
+[StructLayout(LayoutKind.Explicit, Size = 32)]
+public struct Nat6Entry : IEquatable<Nat6Entry>
+{
+    [FieldOffset(0), CType("addr")] public Ip6Addr Addr;
+    [FieldOffset(16), CType("port")] public NetU16 Port;
+    [FieldOffset(18), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(20), CType("lifetime_s")] public uint LifetimeS;
+    [FieldOffset(24), CType("created_s")] public uint CreatedS;
+    [FieldOffset(28), CType("flags")] public uint Flags;
+
+    public static bool operator ==(in Nat6Entry left, in Nat6Entry right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Nat6Entry left, in Nat6Entry right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Nat6Entry other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Nat6Entry other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct nat6_key")]
+[StructLayout(LayoutKind.Explicit, Size = 40)]
+public struct Nat6Key : IEquatable<Nat6Key>
+{
+    [FieldOffset(0), CType("source")] public Ip6Addr Source;
+    [FieldOffset(16), CType("destination")] public Ip6Addr Destination;
+    [FieldOffset(32), CType("source_port")] public NetU16 SourcePort;
+    [FieldOffset(34), CType("destination_port")] public NetU16 DestinationPort;
+    [FieldOffset(36), CType("protocol")] public byte Protocol;
+    [FieldOffset(37), CType("direction")] public byte Direction;
+    [FieldOffset(38), CType("reserved")] public ushort Reserved;
+
+    public static bool operator ==(in Nat6Key left, in Nat6Key right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in Nat6Key left, in Nat6Key right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(Nat6Key other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is Nat6Key other && Equals(other);
 
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
