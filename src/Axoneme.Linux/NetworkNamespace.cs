@@ -63,6 +63,12 @@ public sealed class NetworkNamespace : IDisposable
     });
 
     /// <summary>
+    /// The number that BPF programs know the namespace by (bpf_get_netns_cookie): unique until the machine is started again, never 0.
+    /// </summary>
+    /// <exception cref="SystemCallException">The namespace cannot be entered, or the kernel is older than 5.14.</exception>
+    public ulong ReadCookie() => Run(ReadCookieHere);
+
+    /// <summary>
     /// Creates a namespace and keeps it alive by a mount on <c>directory/name</c>, as <c>ip netns add</c> does in /run/netns, so
     /// that other tools find it there. The loopback device is down.
     /// </summary>
@@ -105,6 +111,20 @@ public sealed class NetworkNamespace : IDisposable
             throw SystemCallException.FromLastError($"unmount network namespace {path}");
         File.Delete(path);
         return true;
+    }
+
+    // Every socket knows its namespace's number; this is the only way to ask for it.
+    private static unsafe ulong ReadCookieHere()
+    {
+        int fd = Libc.Socket(Libc.AF_INET, Libc.SOCK_DGRAM | Libc.SOCK_CLOEXEC, 0);
+        if (fd < 0)
+            throw SystemCallException.FromLastError("open a socket to read the cookie of its network namespace");
+        using var handle = new SafeFileHandle(fd, ownsHandle: true);
+        ulong cookie;
+        uint length = sizeof(ulong);
+        return Libc.GetSocketOption(fd, Libc.SOL_SOCKET, Libc.SO_NETNS_COOKIE, &cookie, &length) == 0
+            ? cookie
+            : throw SystemCallException.FromLastError("read the cookie of a network namespace");
     }
 
     private static T OnOwnThread<T>(Func<T> work)

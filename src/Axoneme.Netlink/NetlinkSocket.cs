@@ -9,7 +9,7 @@ namespace Axoneme.Netlink;
 internal delegate void MessageVisitor(ushort type, ReadOnlySpan<byte> payload);
 
 /// <summary>
-/// A NETLINK_ROUTE socket. It belongs for ever to the namespace it was opened in, whatever thread uses it later.
+/// A netlink socket. It belongs for ever to the namespace it was opened in, whatever thread uses it later.
 /// Calls are serialised by a lock: the kernel answers in the order of the requests, so there is nothing to gain from overlap.
 /// </summary>
 internal sealed partial class NetlinkSocket : IDisposable
@@ -28,10 +28,10 @@ internal sealed partial class NetlinkSocket : IDisposable
 
     private NetlinkSocket(SafeFileHandle handle) => _handle = handle;
 
-    /// <summary>Opens the socket in the given namespace, or in that of the calling thread.</summary>
-    public static NetlinkSocket Open(NetworkNamespace? target)
+    /// <summary>Opens a socket of the protocol (NETLINK_*) in the given namespace, or in that of the calling thread.</summary>
+    public static NetlinkSocket Open(NetworkNamespace? target, int protocol = NativeMethods.NETLINK_ROUTE)
     {
-        NetlinkSocket socket = target is null ? OpenHere() : target.Run(OpenHere);
+        NetlinkSocket socket = target is null ? OpenHere(protocol) : target.Run(() => OpenHere(protocol));
         try
         {
             socket.SetOption(NativeMethods.NETLINK_EXT_ACK, required: true);
@@ -176,9 +176,9 @@ internal sealed partial class NetlinkSocket : IDisposable
         }
     }
 
-    private static NetlinkSocket OpenHere()
+    private static NetlinkSocket OpenHere(int protocol)
     {
-        int fd = NativeMethods.Socket(Family.Netlink, NativeMethods.SOCK_RAW | NativeMethods.SOCK_CLOEXEC, NativeMethods.NETLINK_ROUTE);
+        int fd = NativeMethods.Socket(Family.Netlink, NativeMethods.SOCK_RAW | NativeMethods.SOCK_CLOEXEC, protocol);
         return fd < 0
             ? throw SystemCallException.FromLastError("open netlink socket")
             : new NetlinkSocket(new SafeFileHandle(fd, ownsHandle: true));

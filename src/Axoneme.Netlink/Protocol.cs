@@ -10,6 +10,8 @@ internal static class MessageType
 {
     public const ushort NLMSG_ERROR = 2;
     public const ushort NLMSG_DONE = 3;
+    public const ushort SOCK_DIAG_BY_FAMILY = 20;
+    public const ushort SOCK_DESTROY = 21;
     public const ushort RTM_NEWLINK = 16;
     public const ushort RTM_DELLINK = 17;
     public const ushort RTM_GETLINK = 18;

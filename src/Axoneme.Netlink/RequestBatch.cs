@@ -121,6 +121,13 @@ public sealed class RequestBatch
     public RequestBatch DeleteClsact(int device)
         => Clsact(device, "delete clsact qdisc on link", MessageType.RTM_DELQDISC, 0, Errno.ENOENT, Errno.EINVAL);
 
+    internal RequestBatch DestroySocket(DiagnosedSocket socket)
+    {
+        // ENOENT: its owner closed it meanwhile.
+        Begin("destroy socket", socket, MessageType.SOCK_DESTROY, 0, SocketDiagMessages.DestroyRequest(socket), Errno.ENOENT);
+        return End();
+    }
+
     internal void SetResult(int index, Result result) => CollectionsMarshal.AsSpan(_requests)[index].Result = result;
 
     /// <summary>False when the request changed nothing, because what it asked for was so already.</summary>
