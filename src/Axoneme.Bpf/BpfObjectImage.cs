@@ -8,7 +8,8 @@ using Axoneme.Bpf.Elf;
 namespace Axoneme.Bpf;
 
 /// <summary>A load-time constant of an object: its place in the constants' section in bytes.</summary>
-public sealed record BpfConstant(string Name, int Offset, int Size, uint TypeId, string? Documentation);
+/// <param name="SourceFile">Name of the file that declares it, if the declaration tells (<c>file:</c> tag).</param>
+public sealed record BpfConstant(string Name, int Offset, int Size, uint TypeId, string? Documentation, string? SourceFile = null);
 
 /// <summary>A program of an object and the ELF section that tells its type.</summary>
 public sealed record BpfProgramSpec(string Name, string Section);
@@ -33,6 +34,8 @@ public sealed class BpfObjectImage
     /// The section of the variables that user space sets before a load; the verifier then knows them as constants.
     /// </summary>
     public const string ConstantsSection = ".rodata.config";
+
+    private const string FileTag = "file:";
 
     private readonly byte[] _bytes;
     private readonly byte[] _constants;
@@ -135,6 +138,8 @@ public sealed class BpfObjectImage
         }
     }
 
+    private static bool IsFileTag(string tag) => tag.StartsWith(FileTag, StringComparison.Ordinal);
+
     private static BpfConstant[] ReadConstants(ElfObject file, ElfSection section, BtfTypes types)
     {
         // The compiler leaves the offsets in the BTF of a data section to the linker; the symbols have them.
@@ -144,9 +149,9 @@ public sealed class BpfObjectImage
             {
                 BtfType variable = types.Find(BtfKind.Variable, symbol.Name)
                     ?? throw new InvalidDataException($"constant {symbol.Name} has no BTF");
-                string[] tags = types.TagsOf(variable.Id).ToArray();
+                ILookup<bool, string> tags = types.TagsOf(variable.Id).ToLookup(IsFileTag);
                 return new BpfConstant(symbol.Name, (int)symbol.Offset, (int)symbol.Size, variable.TargetId,
-                    tags.Length == 0 ? null : string.Join(' ', tags));
+                    tags[false].Any() ? string.Join(' ', tags[false]) : null, tags[true].FirstOrDefault()?[FileTag.Length..]);
             })
             .OrderBy(constant => constant.Offset)
             .ToArray();

@@ -107,7 +107,7 @@ public sealed class NodeDatapath : IDisposable
 
     /// <summary>Settings that all packet programs share.</summary>
     internal T SharedConstants<T>(BpfObjectImage image)
-        where T : unmanaged, IBpfConstants, IEndpointHostOverlayPodConstants
+        where T : unmanaged, IBpfConstants, INodeConstants
     {
         T constants = image.DefaultConstants<T>();
         constants.UplinkIfindex = _devices.Uplinks.Count == 1 ? (uint)_devices.Uplinks[0].Index : 0;

@@ -5,8 +5,8 @@ namespace Axoneme.AbiGen;
 
 /// <summary>
 /// Writes, for each object, its constants as a struct with the layout of the compiled section, its program names and
-/// its image. Constants that several objects have come in an interface named after those objects, so that one method
-/// sets them in all.
+/// its image. The constants of a header come in an interface named after it, so that one method sets them in every
+/// object that includes the header.
 /// </summary>
 internal sealed class ConstantsWriter
 {
@@ -16,17 +16,17 @@ internal sealed class ConstantsWriter
     public ConstantsWriter(AbiModel model, IReadOnlyList<BpfObjectImage> images)
     {
         _model = model;
-        var groups = images
-            .SelectMany(image => image.Constants.Select(constant => (image.Name, Constant: Describe(image, constant))))
-            .GroupBy(entry => (entry.Constant.Property, entry.Constant.Type));
-        foreach (var group in groups.Where(group => group.Count() > 1))
+        foreach (BpfObjectImage image in images)
         {
-            string owners = string.Concat(
-                group.Select(entry => entry.Name).Order(StringComparer.Ordinal).Select(CSharpName.Pascal));
-            string name = $"I{owners}Constants";
-            if (!_shared.TryGetValue(name, out List<Constant>? list))
-                _shared[name] = list = [];
-            list.Add(group.First().Constant);
+            foreach (BpfConstant source in image.Constants.Where(c => c.SourceFile?.EndsWith(".h", StringComparison.Ordinal) == true))
+            {
+                string name = $"I{CSharpName.Pascal(Path.GetFileNameWithoutExtension(source.SourceFile!))}Constants";
+                if (!_shared.TryGetValue(name, out List<Constant>? list))
+                    _shared[name] = list = [];
+                Constant constant = Describe(image, source);
+                if (!list.Any(constant.IsSame))
+                    list.Add(constant);
+            }
         }
     }
 
@@ -59,12 +59,12 @@ internal sealed class ConstantsWriter
         return text.ToString();
     }
 
-    /// <summary>The interfaces of constants that several objects have; null when there are none.</summary>
+    /// <summary>The interfaces of the headers; null when there are none.</summary>
     public string? WriteShared()
     {
         if (_shared.Count == 0)
             return null;
-        CodeText text = CodeText.NewFile("Constants that several objects have");
+        CodeText text = CodeText.NewFile("Constants by header of bpf/config");
         text.Line("namespace Axoneme.Datapath.Abi;");
         foreach ((string name, List<Constant> constants) in _shared)
         {
@@ -90,7 +90,7 @@ internal sealed class ConstantsWriter
     {
         Constant[] constants = image.Constants.Select(constant => Describe(image, constant)).ToArray();
         string interfaces = string.Concat(_shared
-            .Where(entry => constants.Any(constant => entry.Value.Any(constant.IsSame)))
+            .Where(entry => entry.Value.All(shared => constants.Any(shared.IsSame)))
             .Select(entry => $", {entry.Key}"));
         text.Line();
         text.Summary($"Load-time constants of {name}Object; Image.DefaultConstants has the values of the source.");

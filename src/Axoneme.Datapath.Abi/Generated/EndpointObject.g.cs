@@ -24,7 +24,7 @@ public static class EndpointObject
 
 /// <summary>Load-time constants of EndpointObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 72)]
-public struct EndpointConstants : IBpfConstants, IEndpointHostOverlayPodConstants
+public struct EndpointConstants : IBpfConstants, IEndpointConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [

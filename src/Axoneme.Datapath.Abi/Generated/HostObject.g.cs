@@ -27,7 +27,7 @@ public static class HostObject
 
 /// <summary>Load-time constants of HostObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 157)]
-public struct HostConstants : IBpfConstants, IEndpointHostOverlayPodConstants, IHostOverlayPodConstants, IHostOverlayPodSockConstants
+public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [

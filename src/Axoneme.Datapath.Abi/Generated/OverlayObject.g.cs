@@ -21,7 +21,7 @@ public static class OverlayObject
 
 /// <summary>Load-time constants of OverlayObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 106)]
-public struct OverlayConstants : IBpfConstants, IEndpointHostOverlayPodConstants, IHostOverlayPodConstants, IHostOverlayPodSockConstants
+public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [

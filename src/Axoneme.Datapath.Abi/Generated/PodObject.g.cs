@@ -24,7 +24,7 @@ public static class PodObject
 
 /// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 130)]
-public struct PodConstants : IBpfConstants, IEndpointHostOverlayPodConstants, IHostOverlayPodConstants, IHostOverlayPodSockConstants
+public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants, IPodConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [

@@ -42,7 +42,7 @@ public static class SockObject
 
 /// <summary>Load-time constants of SockObject; Image.DefaultConstants has the values of the source.</summary>
 [StructLayout(LayoutKind.Explicit, Size = 24)]
-public struct SockConstants : IBpfConstants, IHostOverlayPodSockConstants
+public struct SockConstants : IBpfConstants, ILbConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [

@@ -227,7 +227,7 @@ public sealed class Node : IDisposable
     }
 
     private T Common<T>(T constants)
-        where T : unmanaged, IEndpointHostOverlayPodConstants
+        where T : unmanaged, INodeConstants
     {
         constants.UplinkIfindex = UplinkInterface;
         constants.TunnelIfindex = TunnelMode ? Tunnel : 0;
