@@ -3,58 +3,11 @@
 #define AXONEME_LIB_LB_REQUEST_H
 
 #include "config/pod.h"
-#include "lib/clock.h"
 #include "lib/lb.h"
+#include "lib/lb_choose.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_LB
-
-static __always_inline void lb_frontend_of(struct lb_address *to, const struct packet *p,
-					   const enum family family)
-{
-	addr_load(&to->addr, &p->destination, family);
-	to->port = p->destination_port;
-	to->protocol = p->protocol;
-}
-
-/* A retransmitted SYN keeps its backend; a SYN after data has flowed opens another connection. */
-static __always_inline _Bool lb_keeps_backend(const struct ct_entry *entry, const struct packet *p)
-{
-	return !(p->protocol == IPPROTO_TCP && (p->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN &&
-		 entry->flags & CT_SEEN_NON_SYN);
-}
-
-/* The backend of this client's connection to the service: the one it had, while that exists. */
-static __always_inline int lb_choose(const struct packet *p, const struct lb_address *frontend,
-				     const struct lb_service *service, struct lb_address *backend,
-				     const enum family family)
-{
-	const __u32 now_s = clock_s();
-	const __u32 life_s =
-	    p->protocol == IPPROTO_TCP ? ct_service_tcp_timeout_s : ct_service_any_timeout_s;
-	struct ct_entry fresh = {
-	    .lifetime_s = now_s + life_s,
-	    .flags = ct_packet_flags(p, 0),
-	    .rev_nat = service->rev_nat,
-	};
-	union ct_key key = {};
-	struct ct_entry *entry;
-
-	ct_key_of(&key, p, CT_SCOPE_SERVICE, family);
-	entry = ct_find(&key, now_s, family);
-	if (entry && entry->rev_nat == service->rev_nat && lb_keeps_backend(entry, p) &&
-	    lb_backend_find(entry->backend, backend, family)) {
-		if (entry->lifetime_s != fresh.lifetime_s)
-			entry->lifetime_s = fresh.lifetime_s;
-		if (fresh.flags & ~entry->flags)
-			__sync_fetch_and_or(&entry->flags, fresh.flags);
-		return 0;
-	}
-	fresh.backend = lb_backend_select(frontend, service, family);
-	if (!fresh.backend || !lb_backend_find(fresh.backend, backend, family))
-		return DROP(DROP_SERVICE_BACKEND_NOT_FOUND);
-	return ct_create(&key, &fresh, family);
-}
 
 /* 1 and a backend if the packet is for a service address, 0 if it is not. Apart from the rewriting,
  * because the frames of both would not fit on the stack together.
@@ -64,18 +17,20 @@ static __always_inline int lb_resolve(struct flow *flow, struct lb_address *back
 {
 	const struct packet *p = &flow->packet;
 	struct lb_address frontend = {};
+	struct lb_choice choice = {};
 	const struct lb_service *service;
 	int result;
 
 	lb_frontend_of(&frontend, p, family);
-	service = lb_service_find(&frontend, family);
+	service = lb_service_find(&frontend, LB_INSIDE, family);
 	if (!service)
 		return 0;
 	flow->original_addr = frontend.addr;
 	flow->original_port = frontend.port;
 	flow->flags |= FLOW_HAS_ORIGINAL;
 	flow->rev_nat = service->rev_nat;
-	result = lb_choose(p, &frontend, service, backend, family);
+	result = lb_choose(p, &frontend, service, LB_INSIDE, &choice, family);
+	*backend = choice.address;
 	return result < 0 ? result : 1;
 }
 

@@ -3,9 +3,9 @@
 #define AXONEME_LIB_LB_SELECT_H
 
 #include "abi/lb.h"
+#include "config/lb.h"
 #include "lib/base.h"
 #include "lib/lb_affinity.h"
-#include "lib/lb_maglev.h"
 
 /* Service maps, and the choice of a backend: shared by the packet and the socket programs. */
 
@@ -59,39 +59,54 @@ lb_slot_find(const struct lb_address *frontend, __u16 slot, __u8 scope, const en
 	}
 }
 
-static __always_inline __u8 lb_scope_of(const struct lb_service *service)
+/* Where the client is: it decides which set of backends it gets where a service has two. */
+enum lb_side {
+	LB_OUTSIDE = 0, /* beyond the devices that lead out of the node */
+	LB_INSIDE = 1,	/* a pod, or a socket of the node */
+};
+
+static __always_inline __u8 lb_scope(const struct lb_service *service, const enum lb_side side)
 {
-	return service->flags2 & LB_TWO_SCOPES ? LB_SCOPE_INTERNAL : LB_SCOPE_EXTERNAL;
+	return side == LB_INSIDE && service->flags2 & LB_TWO_SCOPES ? LB_SCOPE_INTERNAL
+								    : LB_SCOPE_EXTERNAL;
 }
 
-/* Our clients are inside the cluster: where a service has two sets of backends, they get the set
- * for the inside.
- */
 static __always_inline const struct lb_service *lb_service_find(const struct lb_address *frontend,
+								const enum lb_side side,
 								const enum family family)
 {
 	const struct lb_service *service = lb_slot_find(frontend, 0, LB_SCOPE_EXTERNAL, family);
 
-	if (service && lb_scope_of(service) == LB_SCOPE_INTERNAL)
+	if (service && lb_scope(service, side) == LB_SCOPE_INTERNAL)
 		return lb_slot_find(frontend, 0, LB_SCOPE_INTERNAL, family);
 	return service;
 }
 
-/* Id of a backend chosen at random, 0 if there is none. */
-static __always_inline __u32 lb_backend_select(const struct lb_address *frontend,
-					       const struct lb_service *service,
-					       const enum family family)
+/* Whether an address that lb_service_find did not find with this port and protocol is a service's
+ * all the same: what is sent there is to be refused.
+ */
+static __always_inline _Bool lb_refuses(const struct lb_address *to, const enum family family)
 {
-	const struct lb_service *slot;
+	const struct lb_address any_port = {.addr = to->addr};
 
-	if (!service->count)
-		return 0;
-	slot = lb_slot_find(frontend, bpf_get_prandom_u32() % service->count + 1,
-			    lb_scope_of(service), family);
-	return slot ? slot->backend : 0;
+	return service_wildcards && lb_slot_find(&any_port, 0, LB_SCOPE_EXTERNAL, family);
 }
 
-static __always_inline _Bool lb_backend_find(__u32 id, struct lb_address *to,
+static __always_inline _Bool lb_has_affinity(const struct lb_service *service)
+{
+	return service_affinity && service->flags & LB_AFFINITY;
+}
+
+/* A backend, and what is remembered of the connection to it. */
+struct lb_choice {
+	struct lb_address address;
+	__u32 backend;	 /* its id */
+	__be16 nat_port; /* source port of the connection if it leaves the node; 0 none yet */
+	__u8 state;	 /* enum lb_backend_state */
+	_Bool known;	 /* an earlier packet of the connection went to this backend */
+};
+
+static __always_inline _Bool lb_backend_find(__u32 id, struct lb_choice *to,
 					     const enum family family)
 {
 	if (family == IPV4) {
@@ -100,18 +115,57 @@ static __always_inline _Bool lb_backend_find(__u32 id, struct lb_address *to,
 
 		if (!backend)
 			return 0;
-		to->addr.word[0] = backend->addr;
-		to->port = backend->port;
+		to->address.addr.word[0] = backend->addr;
+		to->address.port = backend->port;
+		to->address.protocol = backend->protocol;
+		to->state = backend->state;
 	} else {
 		const struct lb6_backend *backend =
 		    bpf_map_lookup_elem(&cilium_lb6_backends_v3, &id);
 
 		if (!backend)
 			return 0;
-		addr_load(&to->addr, &backend->addr, IPV6);
-		to->port = backend->port;
+		addr_load(&to->address.addr, &backend->addr, IPV6);
+		to->address.port = backend->port;
+		to->address.protocol = backend->protocol;
+		to->state = backend->state;
 	}
+	to->backend = id;
 	return 1;
+}
+
+/* One of the backends in use. Once more if slot or backend vanished in between: then the service
+ * has changed, and what it is now is complete.
+ */
+static __always_inline _Bool lb_select_random(const struct lb_address *frontend,
+					      const struct lb_service *service,
+					      const enum lb_side side, struct lb_choice *to,
+					      const enum family family)
+{
+	for (int attempt = 0; attempt < 2; attempt++) {
+		const struct lb_service *slot;
+		__u32 index;
+
+		if (!service || !service->count)
+			return 0;
+		index = ((__u64)bpf_get_prandom_u32() * service->count) >> 32;
+		slot = lb_slot_find(frontend, index + 1, lb_scope(service, side), family);
+		if (likely(slot && lb_backend_find(slot->backend, to, family)))
+			return 1;
+		service = lb_service_find(frontend, side, family);
+	}
+	return 0;
+}
+
+/* Backend that the client had within the affinity's time, if it takes new connections. */
+static __always_inline _Bool lb_select_affine(const struct lb_affinity_key *client,
+					      const struct lb_service *service, __u32 now_s,
+					      struct lb_choice *to, const enum family family)
+{
+	__u32 backend =
+	    lb_affinity_find(client, service->backend & LB_AFFINITY_SECONDS, now_s, family);
+
+	return backend && lb_backend_find(backend, to, family) && to->state == LB_BACKEND_ACTIVE;
 }
 
 static __always_inline _Bool lb_rev_nat_find(__u16 index, struct lb_address *to,

@@ -106,7 +106,7 @@ static __always_inline _Bool sock_recall(struct bpf_sock_addr *ctx, struct lb_ad
 		frontend.port = value->port;
 		rev_nat = value->rev_nat;
 	}
-	service = lb_service_find(&frontend, family);
+	service = lb_service_find(&frontend, LB_INSIDE, family);
 	if (!service || service->rev_nat != rev_nat)
 		return 0;
 	*peer = frontend;
@@ -119,25 +119,23 @@ static __always_inline int sock_translate(struct bpf_sock_addr *ctx, struct lb_a
 					  _Bool *changed, const enum family family)
 {
 	const struct lb_service *service;
-	struct lb_address backend = {};
-	__u32 id;
+	struct lb_choice choice = {};
 
 	if (!peer->port || (peer->protocol != IPPROTO_TCP && peer->protocol != IPPROTO_UDP))
 		return SOCK_PROCEED;
-	service = lb_service_find(peer, family);
+	service = lb_service_find(peer, LB_INSIDE, family);
 	if (!service)
 		return SOCK_PROCEED;
-	id = lb_backend_select(peer, service, family);
-	if (!id || !lb_backend_find(id, &backend, family)) {
+	if (!lb_select_random(peer, service, LB_INSIDE, &choice, family)) {
 		bpf_set_retval(-(int)no_backend_errno);
 		return SOCK_REJECT;
 	}
 	/* Without the memory of it, an answer would seem to come from a stranger. */
-	if (sock_remember(ctx, &backend, peer, service->rev_nat, family) < 0) {
+	if (sock_remember(ctx, &choice.address, peer, service->rev_nat, family) < 0) {
 		bpf_set_retval(-ENOMEM);
 		return SOCK_REJECT;
 	}
-	*peer = backend;
+	*peer = choice.address;
 	*changed = 1;
 	return SOCK_PROCEED;
 }
