@@ -44,6 +44,12 @@ public sealed record EmbeddedApiOptions
     public IReadOnlyList<PodCidrRange> PodCidrs { get; init; } =
         [new(IpPrefix.Parse("10.244.0.0/16"), 24), new(IpPrefix.Parse("fd00:244::/48"), 64)];
 
+    /// <summary>
+    /// Where services of type LoadBalancer without a class get their addresses, at most one prefix per family. None leaves such services
+    /// pending, as a cluster without a cloud does.
+    /// </summary>
+    public IReadOnlyList<IpPrefix> LoadBalancerCidrs { get; init; } = [];
+
     public int FirstNodePort { get; init; } = 30000;
 
     public int LastNodePort { get; init; } = 32767;

@@ -15,6 +15,7 @@ internal sealed class ControllerHost(ApiMachinery machinery, EmbeddedApiOptions 
     public void Start()
     {
         Bootstrap();
+        var slices = new SliceIndex(machinery);
         Controller[] controllers =
         [
             new NamespaceController(machinery, options.Log, caPem),
@@ -23,8 +24,9 @@ internal sealed class ControllerHost(ApiMachinery machinery, EmbeddedApiOptions 
             new ReplicaSetController(machinery, options.Log),
             new DeploymentController(machinery, options.Log),
             new DaemonSetController(machinery, options.Log),
-            new EndpointController(machinery, options.Log),
-            new MirrorController(machinery, options.Log),
+            new EndpointController(machinery, slices, options.Log),
+            new MirrorController(machinery, slices, options.Log),
+            new LoadBalancerController(machinery, options),
             new NodeController(machinery, options),
             new DefinitionController(machinery, options.Log),
         ];

@@ -6,134 +6,32 @@ using Axoneme.Network;
 
 namespace Axoneme.EmbeddedApi.Controllers;
 
-/// <summary>Endpoints of one address family with the same ports.</summary>
-internal sealed record EndpointGroup(string Family, JsonArray Ports)
-{
-    /// <summary>By address; the order of the map is the order of discovery.</summary>
-    public Dictionary<string, JsonObject> Endpoints { get; } = new(StringComparer.Ordinal);
-
-    public string Key => Family + JsonText.ToText(Ports);
-}
-
-/// <summary>Writes groups of endpoints as slices and changes as few of the present slices as it can.</summary>
-internal sealed class SliceWriter(ApiMachinery machinery, string manager)
-{
-    private const int MaxPerSlice = 100;
-    private const string Resource = "endpointslices.discovery.k8s.io";
-    public const string ServiceLabel = "kubernetes.io/service-name";
-    public const string ManagerLabel = "endpointslice.kubernetes.io/managed-by";
-
-    private ResourceType Type => machinery.Catalog.Find(Resource);
-
-    public IEnumerable<StoredObject> Present(string ns, string service)
-        => machinery.Store.Snapshot(Type).InNamespace(ns)
-            .Where(s => s.Labels.GetValueOrDefault(ServiceLabel) == service && s.Labels.GetValueOrDefault(ManagerLabel) == manager);
-
-    public void Delete(StoredObject slice) => machinery.Delete(Type, slice.Namespace, slice.Name, new DeleteRequest());
-
-    /// <param name="owner">The service, or the endpoints that are mirrored.</param>
-    public void Write(StoredObject owner, string ownerKind, IReadOnlyDictionary<string, string> labels, IEnumerable<EndpointGroup> groups)
-    {
-        ILookup<string, StoredObject> present = Present(owner.Namespace, owner.Name).Where(s => !s.IsDeleting)
-            .ToLookup(s => s.Value.Text("addressType") + JsonText.ToText(s.Value["ports"] ?? new JsonArray()));
-        var kept = new HashSet<string>(StringComparer.Ordinal);
-        foreach (EndpointGroup group in groups)
-        {
-            WriteGroup(owner, ownerKind, labels, group, [.. present[group.Key]]);
-            kept.Add(group.Key);
-        }
-        foreach (IGrouping<string, StoredObject> gone in present.Where(p => !kept.Contains(p.Key)))
-            foreach (StoredObject slice in gone)
-                Delete(slice);
-    }
-
-    private void WriteGroup(
-        StoredObject owner, string ownerKind, IReadOnlyDictionary<string, string> labels, EndpointGroup group, StoredObject[] present)
-    {
-        var left = new Dictionary<string, JsonObject>(group.Endpoints, StringComparer.Ordinal);
-        var contents = new List<(StoredObject? Slice, List<JsonObject> Endpoints)>();
-        foreach (StoredObject slice in present)
-        {
-            var stay = new List<JsonObject>();
-            foreach (JsonObject endpoint in slice.Value.Objects("endpoints"))
-                if (left.Remove(endpoint.Texts("addresses").First(), out JsonObject? wanted))
-                    stay.Add(wanted);
-            contents.Add((slice, stay));
-        }
-        var added = new Queue<JsonObject>(left.Values);
-        foreach ((_, List<JsonObject> endpoints) in contents.OrderByDescending(c => c.Endpoints.Count))
-            while (added.Count > 0 && endpoints.Count < MaxPerSlice)
-                endpoints.Add(added.Dequeue());
-        while (added.Count > 0 || contents.Count == 0)
-        {
-            var endpoints = new List<JsonObject>();
-            while (added.Count > 0 && endpoints.Count < MaxPerSlice)
-                endpoints.Add(added.Dequeue());
-            contents.Add((null, endpoints));
-        }
-        int filled = contents.Count(c => c.Endpoints.Count > 0);
-        foreach ((StoredObject? slice, List<JsonObject> endpoints) in contents)
-        {
-            // One empty slice says that the service is known and has nothing.
-            if (endpoints.Count == 0 && (filled > 0 || contents[0].Slice != slice) && slice is not null)
-                Delete(slice);
-            else
-                Put(owner, ownerKind, labels, group, slice, endpoints);
-        }
-    }
-
-    private void Put(
-        StoredObject owner, string ownerKind, IReadOnlyDictionary<string, string> labels, EndpointGroup group, StoredObject? slice, List<JsonObject> endpoints)
-    {
-        var wantedLabels = new SortedDictionary<string, string>(labels.ToDictionary(), StringComparer.Ordinal) { [ServiceLabel] = owner.Name, [ManagerLabel] = manager };
-        JsonObject Fill(JsonObject value)
-        {
-            value.Ensure("metadata")["labels"] = JsonAccess.ToMap(wantedLabels);
-            value["endpoints"] = JsonAccess.ToArray(endpoints.Select(e => e.Copy()));
-            value["ports"] = group.Ports.Copy();
-            return value;
-        }
-        if (slice is not null)
-        {
-            machinery.Modify(Type, slice.Namespace, slice.Name, WriteContext.Internal, Fill);
-            return;
-        }
-        var created = new JsonObject
-        {
-            ["apiVersion"] = "discovery.k8s.io/v1",
-            ["kind"] = "EndpointSlice",
-            ["metadata"] = new JsonObject
-            {
-                ["generateName"] = owner.Name + "-",
-                ["namespace"] = owner.Namespace,
-                ["ownerReferences"] = new JsonArray(PodSets.ControllerReference(owner, "v1", ownerKind)),
-            },
-            ["addressType"] = group.Family,
-        };
-        machinery.Create(Type, Fill(created), WriteContext.Internal);
-    }
-}
-
 /// <summary>Slices, and the older endpoints object, of services that select pods.</summary>
 internal sealed class EndpointController : Controller
 {
     private const string Headless = "service.kubernetes.io/headless";
+    private const string ZoneLabel = "topology.kubernetes.io/zone";
 
     /// <summary>What the older object may hold; more must be read from slices.</summary>
     private const int MaxLegacyAddresses = 1000;
 
     private readonly SliceWriter _slices;
 
-    public EndpointController(ApiMachinery machinery, Action<string>? log) : base(machinery, log)
-        => _slices = new SliceWriter(machinery, "endpointslice-controller.k8s.io");
+    public EndpointController(ApiMachinery machinery, SliceIndex index, Action<string>? log) : base(machinery, log)
+        => _slices = new SliceWriter(machinery, index, "endpointslice-controller.k8s.io");
 
     protected override IEnumerable<(string, Func<StoredObject, IEnumerable<string>>)> Sources =>
     [
         ("services", o => [KeyOf(o)]),
         ("pods", ServicesOf),
+        ("nodes", ServicesOnNode),
         ("endpointslices.discovery.k8s.io", o => o.Labels.TryGetValue(SliceWriter.ServiceLabel, out string? service)
             && o.Labels.GetValueOrDefault(SliceWriter.ManagerLabel) == "endpointslice-controller.k8s.io" ? [$"{o.Namespace}/{service}"] : []),
     ];
+
+    // For their zones. Leases are objects of their own, so nodes change seldom.
+    private IEnumerable<string> ServicesOnNode(StoredObject node)
+        => Store.Snapshot(Type("pods")).All.Where(p => p.Value.Text("spec", "nodeName") == node.Name).SelectMany(ServicesOf).Distinct();
 
     private IEnumerable<string> ServicesOf(StoredObject pod)
         => Store.Snapshot(Type("services")).InNamespace(pod.Namespace)
@@ -171,7 +69,7 @@ internal sealed class EndpointController : Controller
         WriteLegacy(service, groups);
     }
 
-    private static IEnumerable<EndpointGroup> Groups(StoredObject service, StoredObject[] pods)
+    private IEnumerable<EndpointGroup> Groups(StoredObject service, StoredObject[] pods)
     {
         foreach (string family in service.Value.Texts("spec", "ipFamilies"))
         {
@@ -214,7 +112,7 @@ internal sealed class EndpointController : Controller
         => pod.Objects("spec", "containers").Concat(pod.Objects("spec", "initContainers").Where(c => c.Text("restartPolicy") == "Always"))
             .SelectMany(c => c.Objects("ports")).FirstOrDefault(p => p.Text("name") == name && p.Text("protocol") == protocol).Whole("containerPort");
 
-    private static JsonObject Endpoint(StoredObject service, StoredObject pod, string ip)
+    private JsonObject Endpoint(StoredObject service, StoredObject pod, string ip)
     {
         bool serving = PodSets.IsReady(pod);
         bool ready = service.Value.Flag("spec", "publishNotReadyAddresses") || serving && !pod.IsDeleting;
@@ -225,9 +123,26 @@ internal sealed class EndpointController : Controller
             ["nodeName"] = pod.Value.Text("spec", "nodeName"),
             ["targetRef"] = new JsonObject { ["kind"] = "Pod", ["namespace"] = pod.Namespace, ["name"] = pod.Name, ["uid"] = pod.Uid },
         };
+        string? node = pod.Value.Text("spec", "nodeName");
+        string? zone = Store.Get(Type("nodes"), null, node ?? "")?.Labels.GetValueOrDefault(ZoneLabel);
+        if (zone is not null)
+            endpoint["zone"] = zone;
+        if (ready && Hints(service.Value.Text("spec", "trafficDistribution"), node, zone) is { Count: > 0 } hints)
+            endpoint["hints"] = hints;
         if (pod.Value.Text("spec", "hostname") is { Length: > 0 } hostname && pod.Value.Text("spec", "subdomain") == service.Name)
             endpoint["hostname"] = hostname;
         return endpoint;
+    }
+
+    // Each endpoint is for its own place; proxies fall back to all of them where a place has none.
+    private static JsonObject Hints(string? distribution, string? node, string? zone)
+    {
+        var hints = new JsonObject();
+        if (distribution is not null && zone is not null)
+            hints["forZones"] = new JsonArray(new JsonObject { ["name"] = zone });
+        if (distribution == "PreferSameNode" && node is not null)
+            hints["forNodes"] = new JsonArray(new JsonObject { ["name"] = node });
+        return hints;
     }
 
     private void WriteLegacy(StoredObject service, EndpointGroup[] groups)
@@ -288,63 +203,5 @@ internal sealed class EndpointController : Controller
         if (endpoint.Text("hostname") is { } hostname)
             address["hostname"] = hostname;
         return address;
-    }
-}
-
-/// <summary>Slices for endpoints that somebody wrote by hand, next to a service without a selector.</summary>
-internal sealed class MirrorController : Controller
-{
-    public const string SkipLabel = "endpointslice.kubernetes.io/skip-mirror";
-
-    /// <summary>On endpoints that the endpoint controller wrote: those have slices already.</summary>
-    public const string Marker = "endpoints.axoneme.io/from-selector";
-
-    private readonly SliceWriter _slices;
-
-    public MirrorController(ApiMachinery machinery, Action<string>? log) : base(machinery, log)
-        => _slices = new SliceWriter(machinery, "endpointslicemirroring-controller.k8s.io");
-
-    protected override IEnumerable<(string, Func<StoredObject, IEnumerable<string>>)> Sources =>
-        [("endpoints", o => [KeyOf(o)]), ("services", o => [KeyOf(o)])];
-
-    protected override void Reconcile(string key)
-    {
-        (string ns, string name) = Split(key);
-        StoredObject? endpoints = Store.Get(Type("endpoints"), ns, name), service = Store.Get(Type("services"), ns, name);
-        bool mirrored = endpoints is not null && service is not null && !service.IsDeleting
-            && service.Value.Map("spec", "selector") is not { Count: > 0 }
-            && endpoints.Labels.GetValueOrDefault(SkipLabel) != "true"
-            && endpoints.Value.Text("metadata", "annotations", Marker) is null;
-        if (!mirrored)
-        {
-            foreach (StoredObject slice in _slices.Present(ns, name).ToArray())
-                _slices.Delete(slice);
-            return;
-        }
-        var groups = new Dictionary<string, EndpointGroup>(StringComparer.Ordinal);
-        foreach (JsonObject subset in endpoints!.Value.Objects("subsets"))
-            foreach ((string list, bool ready) in ((string, bool)[])[("addresses", true), ("notReadyAddresses", false)])
-                foreach (JsonObject address in subset.Objects(list))
-                    Add(groups, subset, address, ready);
-        _slices.Write(endpoints, "Endpoints", new Dictionary<string, string>(endpoints.Labels, StringComparer.Ordinal), groups.Values);
-    }
-
-    private static void Add(Dictionary<string, EndpointGroup> groups, JsonObject subset, JsonObject address, bool ready)
-    {
-        string ip = address.Text("ip")!;
-        JsonArray ports = JsonAccess.ToArray(subset.Objects("ports").Select(p => new JsonObject
-        {
-            ["name"] = p.Text("name") ?? "",
-            ["port"] = p.Whole("port"),
-            ["protocol"] = p.Text("protocol"),
-        }));
-        var group = new EndpointGroup(ServiceRules.Family(IpAddress.Parse(ip).IsV6), ports);
-        if (!groups.TryAdd(group.Key, group))
-            group = groups[group.Key];
-        var endpoint = new JsonObject { ["addresses"] = new JsonArray(ip), ["conditions"] = new JsonObject { ["ready"] = ready } };
-        foreach (string field in (string[])["nodeName", "hostname", "targetRef"])
-            if (address[field] is { } value)
-                endpoint[field] = value.Copy();
-        group.Endpoints[ip] = endpoint;
     }
 }

@@ -215,6 +215,8 @@ internal sealed class ApiMachinery
             if (type.HasGeneration && ContentChanged(old.Value, next))
                 metadata["generation"] = (old.Value.Whole("metadata", "generation") ?? 0) + 1;
         }
+        else
+            Admission.PrepareStatus(type, next);
         if (old.IsDeleting && next.Texts("metadata", "finalizers").Except(old.Value.Texts("metadata", "finalizers")).Any())
         {
             var errors = new FieldErrors();

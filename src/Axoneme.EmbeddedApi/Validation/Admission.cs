@@ -40,6 +40,13 @@ internal sealed class Admission(ApiMachinery machinery, EmbeddedApiOptions optio
         }
     }
 
+    /// <summary>The same for a write that changes the status and nothing else.</summary>
+    public static void PrepareStatus(ResourceType type, JsonObject value)
+    {
+        if (type.StorageKey == "services")
+            ExternalServiceRules.PrepareStatus(value);
+    }
+
     public void Validate(ResourceType type, JsonObject value, StoredObject? old, FieldErrors errors)
     {
         MetaRules.Validate(type, value, errors);

@@ -5,12 +5,12 @@ using Axoneme.Network;
 
 namespace Axoneme.EmbeddedApi.Validation;
 
-/// <summary>Cluster addresses and node ports in use. A port is taken per protocol, as on a real cluster with SCTP, TCP and UDP apart.</summary>
+/// <summary>Cluster addresses and node ports in use. A node port belongs to one service, which may use it for several protocols.</summary>
 internal sealed class ServiceAllocation(EmbeddedApiOptions options)
 {
     private readonly Lock _gate = new();
     private readonly HashSet<IpAddress> _addresses = [];
-    private readonly HashSet<(string Protocol, int Port)> _ports = [];
+    private readonly HashSet<int> _ports = [];
     private readonly Dictionary<bool, UInt128> _nextOffset = [];
     private int _nextPort = options.FirstNodePort;
 
@@ -61,8 +61,9 @@ internal sealed class ServiceAllocation(EmbeddedApiOptions options)
     private static IEnumerable<IpAddress> Addresses(JsonObject service)
         => service.Texts("spec", "clusterIPs").Where(t => IpAddress.TryParse(t, out _)).Select(IpAddress.Parse);
 
-    private static IEnumerable<(string, int)> Ports(JsonObject service)
-        => service.Objects("spec", "ports").Where(p => p.Whole("nodePort") is > 0).Select(p => (p.Text("protocol") ?? "TCP", (int)p.Whole("nodePort")!));
+    private static IEnumerable<int> Ports(JsonObject service)
+        => service.Objects("spec", "ports").Select(p => p.Whole("nodePort")).Append(service.Whole("spec", "healthCheckNodePort"))
+            .Where(p => p is > 0).Select(p => (int)p!);
 
     private void ReserveAddresses(JsonObject service, JsonObject spec, JsonObject? old, FieldErrors errors, Reservations reservations)
     {
@@ -128,48 +129,75 @@ internal sealed class ServiceAllocation(EmbeddedApiOptions options)
 
     private void ReservePorts(JsonObject service, JsonObject spec, JsonObject? old, FieldErrors errors, Reservations reservations)
     {
-        if (!ServiceRules.HasNodePorts(service))
-            return;
         var mine = old is null ? [] : Ports(old).ToHashSet();
+        if (ServiceRules.HasNodePorts(service))
+            ReserveNodePorts(spec, mine, errors, reservations);
+        if (ExternalServiceRules.NeedsHealthCheck(service))
+            ReserveHealthCheckPort(spec, mine, reservations);
+    }
+
+    private void ReserveNodePorts(JsonObject spec, HashSet<int> mine, FieldErrors errors, Reservations reservations)
+    {
+        // One port number with several protocols has one node port.
+        var ofPort = new Dictionary<long, int>();
+        foreach (JsonObject port in spec.Objects("ports").Where(p => p.Whole("nodePort") is > 0))
+            ofPort.TryAdd(port.Whole("port") ?? 0, (int)port.Whole("nodePort")!);
         int i = 0;
         foreach (JsonObject port in spec.Objects("ports"))
         {
-            string path = $"spec.ports[{i++}].nodePort", protocol = port.Text("protocol") ?? "TCP";
+            string path = $"spec.ports[{i++}].nodePort";
             int asked = (int)(port.Whole("nodePort") ?? 0);
-            if (mine.Contains((protocol, asked)))
-                continue;
             if (asked == 0)
             {
-                asked = FindFreePort(protocol);
+                if (!ofPort.TryGetValue(port.Whole("port") ?? 0, out asked))
+                    ofPort[port.Whole("port") ?? 0] = asked = FindFreePort();
                 port["nodePort"] = asked;
             }
-            else if (asked < options.FirstNodePort || asked > options.LastNodePort)
-            {
-                errors.Invalid(path, asked,
-                    $"provided port is not in the valid range. The range of valid ports is {options.FirstNodePort}-{options.LastNodePort}");
+
+            if (mine.Contains(asked))
                 continue;
-            }
-            else if (_ports.Contains((protocol, asked)))
-            {
+            if (asked < options.FirstNodePort || asked > options.LastNodePort)
+                errors.Invalid(path, asked, OutsideRange);
+            else if (!_ports.Add(asked))
                 errors.Invalid(path, asked, "provided port is already allocated");
-                continue;
-            }
-            _ports.Add((protocol, asked));
-            reservations.OnFailure(() =>
+            else
             {
-                lock (_gate)
-                    _ports.Remove((protocol, asked));
-            });
+                mine.Add(asked);
+                reservations.OnFailure(() => GiveBack(asked));
+            }
         }
     }
 
-    private int FindFreePort(string protocol)
+    private string OutsideRange => $"provided port is not in the valid range. The range of valid ports is {options.FirstNodePort}-{options.LastNodePort}";
+
+    private void ReserveHealthCheckPort(JsonObject spec, HashSet<int> mine, Reservations reservations)
+    {
+        int asked = (int)(spec.Whole("healthCheckNodePort") ?? 0);
+        if (asked == 0)
+            spec["healthCheckNodePort"] = asked = FindFreePort();
+        if (mine.Contains(asked))
+            return;
+        string? problem = asked < options.FirstNodePort || asked > options.LastNodePort ? OutsideRange
+            : !_ports.Add(asked) ? "provided port is already allocated" : null;
+        if (problem is not null)
+            throw new ApiException(500, "InternalError",
+                $"Internal error occurred: failed to allocate requested HealthCheck NodePort {asked}: {problem}", null);
+        reservations.OnFailure(() => GiveBack(asked));
+    }
+
+    private void GiveBack(int port)
+    {
+        lock (_gate)
+            _ports.Remove(port);
+    }
+
+    private int FindFreePort()
     {
         int count = options.LastNodePort - options.FirstNodePort + 1;
         for (int i = 0; i < count; i++)
         {
             int candidate = options.FirstNodePort + (_nextPort - options.FirstNodePort + i) % count;
-            if (_ports.Contains((protocol, candidate)))
+            if (_ports.Contains(candidate))
                 continue;
             _nextPort = candidate + 1;
             return candidate;

@@ -9,6 +9,7 @@ namespace Axoneme.EmbeddedApi.Validation;
 internal static class ServiceRules
 {
     private static readonly string[] Protocols = ["SCTP", "TCP", "UDP"];
+    private static readonly string[] Distributions = ["PreferClose", "PreferSameNode", "PreferSameZone"];
 
     public static bool IsHeadless(JsonNode? service) => service.Text("spec", "clusterIP") == "None";
 
@@ -35,15 +36,7 @@ internal static class ServiceRules
             return;
         }
         spec["internalTrafficPolicy"] ??= "Cluster";
-        bool external = spec.Text("type") is "NodePort" or "LoadBalancer";
-        if (external)
-            spec["externalTrafficPolicy"] ??= "Cluster";
-        else if (!spec.Texts("externalIPs").Any())
-            spec.Remove("externalTrafficPolicy");
-        if (spec.Text("type") == "LoadBalancer")
-            spec["allocateLoadBalancerNodePorts"] ??= true;
-        else
-            spec.Remove("allocateLoadBalancerNodePorts");
+        ExternalServiceRules.Prepare(service, old);
         if (spec.Text("sessionAffinity") == "ClientIP")
             spec.Ensure("sessionAffinityConfig", "clientIP")["timeoutSeconds"] ??= 10800;
         else
@@ -127,20 +120,9 @@ internal static class ServiceRules
         ValidatePorts(service, spec, errors);
         foreach ((string key, string value) in spec.TextMap("selector"))
             MetaRules.ValidateLabel(key, value, "spec.selector", errors);
-        int i = 0;
-        foreach (string ip in spec.Texts("externalIPs"))
-        {
-            if (!IpAddress.TryParse(ip, out _))
-                errors.Invalid($"spec.externalIPs[{i}]", ip, "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)");
-            i++;
-        }
-        i = 0;
-        foreach (string range in spec.Texts("loadBalancerSourceRanges"))
-        {
-            if (!IpPrefix.TryParse(range.Trim(), out _))
-                errors.Invalid($"spec.loadBalancerSourceRanges[{i}]", range, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)");
-            i++;
-        }
+        ExternalServiceRules.Validate(service, old, errors);
+        if (spec.Text("trafficDistribution") is { } distribution && !Distributions.Contains(distribution))
+            errors.NotSupported("spec.trafficDistribution", distribution, Distributions);
         if (spec.Whole("sessionAffinityConfig", "clientIP", "timeoutSeconds") is { } seconds && seconds is < 1 or > 86400)
             errors.Invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", seconds, "must be greater than 0 and less than 86400");
     }
@@ -152,6 +134,7 @@ internal static class ServiceRules
             errors.Required("spec.ports");
         var names = new HashSet<string>(StringComparer.Ordinal);
         var numbers = new HashSet<(long?, string?)>();
+        var nodePorts = new HashSet<(long?, string?)>();
         for (int i = 0; i < ports.Length; i++)
         {
             string path = $"spec.ports[{i}]";
@@ -176,6 +159,10 @@ internal static class ServiceRules
             }
             else if (target is not null)
                 PodRules.PortNumber(target, $"{path}.targetPort", errors);
+            if (ports[i].Whole("nodePort") is > 0 and var node && !nodePorts.Add((node, protocol)))
+                errors.Duplicate($"{path}.nodePort", node);
+            if (ports[i].Text("appProtocol") is { } application && Names.QualifiedNameProblem(application) is { } applicationProblem)
+                errors.Invalid($"{path}.appProtocol", application, applicationProblem);
             if (ports[i].Whole("nodePort") is > 0 && spec.Text("type") is "ClusterIP" or "ExternalName")
                 errors.Forbidden($"{path}.nodePort", $"may not be used when `type` is '{spec.Text("type")}'");
         }
