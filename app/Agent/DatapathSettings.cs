@@ -20,8 +20,8 @@ internal static class DatapathSettings
         EnableIPv4 = options.EnableIPv4,
         EnableIPv6 = options.EnableIPv6,
         Mtu = options.Mtu,
-        SocketLoadBalancing = options.SocketLoadBalancing,
-        PacketLoadBalancing = !options.SocketLoadBalancing,
+        SocketLoadBalancing = options.Services.SocketTranslation,
+        PacketLoadBalancing = !options.Services.SocketTranslation || options.Services.SocketTranslationOfHostOnly,
         AutoDirectNodeRoutes = options.AutoDirectNodeRoutes,
         MonitorAggregation = options.MonitorAggregationLevel switch
         {
@@ -43,8 +43,8 @@ internal static class DatapathSettings
     // One map for all protocols: what upstream divides between TCP and the rest.
     private static ImmutableDictionary<string, uint> Sizes(AgentOptions options)
     {
-        uint connections = (uint)(options.ConntrackTcpEntries + options.ConntrackAnyEntries);
-        var services = (uint)options.LoadBalancerEntries;
+        uint connections = (uint)((options.Maps.ConntrackTcp ?? 524288) + (options.Maps.ConntrackAny ?? 262144));
+        var services = (uint)options.Maps.LoadBalancer;
         return new Dictionary<string, uint>
         {
             [Maps.CiliumCt4Global.Spec.Name] = connections,

@@ -46,9 +46,9 @@ internal static class ConfigView
         ["agent-health-port"] = Text(options.HealthPort),
         ["allow-localhost"] = options.AlwaysAllowLocalhost ? "always" : "policy",
         ["auto-direct-node-routes"] = Text(options.AutoDirectNodeRoutes),
-        ["bpf-ct-global-any-max"] = Text(options.ConntrackAnyEntries),
-        ["bpf-ct-global-tcp-max"] = Text(options.ConntrackTcpEntries),
-        ["bpf-lb-map-max"] = Text(options.LoadBalancerEntries),
+        ["bpf-ct-global-any-max"] = Text(options.Maps.ConntrackAny),
+        ["bpf-ct-global-tcp-max"] = Text(options.Maps.ConntrackTcp),
+        ["bpf-lb-map-max"] = Text(options.Maps.LoadBalancer),
         ["bpf-root"] = options.BpfRoot,
         ["cgroup-root"] = options.CgroupRoot,
         ["cluster-id"] = Text(options.ClusterId),
@@ -71,7 +71,7 @@ internal static class ConfigView
         ["k8s-api-server-urls"] = string.Join(' ', options.ApiServerUrls),
         ["k8s-kubeconfig-path"] = options.KubeConfigPath ?? "",
         ["k8s-namespace"] = options.Namespace,
-        ["kube-proxy-replacement"] = Text(options.SocketLoadBalancing),
+        ["kube-proxy-replacement"] = Text(options.Services.ReplaceKubeProxy),
         ["labels"] = string.Join(' ', options.IdentityLabels),
         ["monitor-aggregation"] = AggregationName(options.MonitorAggregationLevel),
         ["monitor-aggregation-interval"] = $"{options.MonitorAggregationInterval.TotalSeconds.ToString(CultureInfo.InvariantCulture)}s",
@@ -93,6 +93,8 @@ internal static class ConfigView
     };
 
     private static string Text(bool value) => value ? "true" : "false";
+
+    private static string Text(int? value) => value is { } number ? Text(number) : "";
 
     private static string Text(int value) => value.ToString(CultureInfo.InvariantCulture);
 }

@@ -42,7 +42,7 @@ internal sealed class DatapathStatus(ApiSources sources)
     public KubeProxyReplacement KubeProxyReplacement()
     {
         IReadOnlyList<string> devices = sources.Running?.Datapath?.Options.Devices ?? sources.Options.Devices;
-        bool isOn = sources.Options.SocketLoadBalancing;
+        bool isOn = sources.Options.Services.SocketTranslation;
         return new KubeProxyReplacement
         {
             Mode = isOn ? "True" : "False",

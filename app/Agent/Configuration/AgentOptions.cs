@@ -44,6 +44,9 @@ internal sealed record AgentOptions
 
     public string CgroupRoot { get; init; } = "/run/cilium/cgroupv2";
 
+    /// <summary>procfs of the machine, where a namespace is looked for that cannot be opened by its own name.</summary>
+    public string ProcDirectory { get; init; } = "/proc";
+
     public string? CniConfigFile { get; init; }
 
     public int HealthPort { get; init; } = 9879;
@@ -68,16 +71,14 @@ internal sealed record AgentOptions
     /// <summary>Bytes; 0 means that of the uplink.</summary>
     public int Mtu { get; init; }
 
-    /// <summary>Services are translated at connect(2); otherwise for each packet that leaves a pod.</summary>
-    public bool SocketLoadBalancing { get; init; }
+    // Services, masquerading and the sizes of maps.
+    public ServiceOptions Services { get; init; } = new();
+
+    public MasqueradeOptions Masquerade { get; init; } = new();
+
+    public MapOptions Maps { get; init; } = new();
 
     public bool VerifySourceAddress { get; init; } = true;
-
-    public int ConntrackTcpEntries { get; init; } = 524288;
-
-    public int ConntrackAnyEntries { get; init; } = 262144;
-
-    public int LoadBalancerEntries { get; init; } = 65536;
 
     public ConntrackTimeouts ConntrackTimeouts { get; init; } = new();
 
@@ -95,6 +96,13 @@ internal sealed record AgentOptions
     public ImmutableArray<string> IdentityLabels { get; init; } = [];
 
     // Observability.
+
+    /// <summary>prometheus-serve-addr: where /metrics is served; null: nowhere.</summary>
+    public ListenAddress? PrometheusAddress { get; init; }
+
+    /// <summary>metrics: <c>+NAME</c> and <c>-NAME</c>, which turn single metrics on and off.</summary>
+    public ImmutableArray<string> MetricSelection { get; init; } = [];
+
     public bool EnableHubble { get; init; } = true;
 
     public string? HubbleListenAddress { get; init; }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Globalization;
+using Axoneme.Network;
+
+namespace Axoneme.Agent.Configuration;
+
+/// <summary>Reads settings as typed values. What cannot be used is noted with its origin, and the fallback stands in until all is read.</summary>
+internal sealed class OptionReader(RawConfig raw)
+{
+    private readonly List<string> _problems = [];
+
+    public IReadOnlyList<string> Problems => _problems;
+
+    /// <summary>Null when the key is absent or empty.</summary>
+    public string? Text(string name) => raw.Find(name);
+
+    public bool Switch(string name, bool fallback) => raw.Find(name)?.ToLowerInvariant() switch
+    {
+        null => fallback,
+        "true" or "1" or "t" => true,
+        "false" or "0" or "f" => false,
+        string other => Problem(name, $"'{other}' is neither true nor false", fallback),
+    };
+
+    public int Number(string name, int fallback, int minimum, int maximum) => Number(name, minimum, maximum) ?? fallback;
+
+    /// <summary>Null when the key is absent.</summary>
+    public int? Number(string name, int minimum, int maximum)
+    {
+        string? text = raw.Find(name);
+        if (text is null)
+            return null;
+        if (!int.TryParse(text, NumberStyles.Integer, CultureInfo.InvariantCulture, out int value) || value < minimum || value > maximum)
+            return Problem<int?>(name, $"'{text}' is not a number from {minimum} to {maximum}", null);
+        return value;
+    }
+
+    public double Fraction(string name, double fallback)
+    {
+        string? text = raw.Find(name);
+        if (text is null)
+            return fallback;
+        if (!double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) || value is not (>= 0 and <= 1))
+            return Problem(name, $"'{text}' is not a number from 0 to 1", fallback);
+        return value;
+    }
+
+    public string Choice(string name, string fallback, params ReadOnlySpan<string> allowed)
+    {
+        string text = raw.Find(name) ?? fallback;
+        if (allowed.Contains(text))
+            return text;
+        return Problem(name, $"'{text}' is not one of {string.Join(", ", allowed.ToArray())}", fallback);
+    }
+
+    // Lists are separated by blanks or commas, as the chart writes them.
+    public ImmutableArray<string> List(string name)
+        => [.. (raw.Find(name) ?? "").Split([' ', ','], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
+
+    public ImmutableArray<IpPrefix> Prefixes(string name)
+    {
+        var prefixes = ImmutableArray.CreateBuilder<IpPrefix>();
+        foreach (string text in List(name))
+        {
+            if (IpPrefix.TryParse(text, out IpPrefix prefix))
+                prefixes.Add(prefix);
+            else
+                Problem(name, $"'{text}' is not an address block");
+        }
+
+        return prefixes.ToImmutable();
+    }
+
+    public IpPrefix? Prefix(string name, bool isV6)
+    {
+        string? text = raw.Find(name);
+        if (text is null)
+            return null;
+        if (IpPrefix.TryParse(text, out IpPrefix prefix) && prefix.IsV6 == isV6)
+            return prefix;
+        return Problem<IpPrefix?>(name, $"'{text}' is not an {(isV6 ? "IPv6" : "IPv4")} prefix", null);
+    }
+
+    public TimeSpan Duration(string name, TimeSpan fallback)
+    {
+        string? text = raw.Find(name);
+        if (text is null)
+            return fallback;
+        return GoDuration.TryParse(text, out TimeSpan value)
+            ? value
+            : Problem(name, $"'{text}' is not a duration such as 5s or 1m30s", fallback);
+    }
+
+    /// <summary>An address and a port to listen on, such as <c>0.0.0.0:10256</c>, <c>[::]:10256</c> or <c>:9962</c> (both families). Null when absent.</summary>
+    public ListenAddress? Listen(string name)
+    {
+        string? text = raw.Find(name);
+        if (text is null)
+            return null;
+        return ListenAddress.TryParse(text, out ListenAddress address)
+            ? address
+            : Problem<ListenAddress?>(name, $"'{text}' is not an address with a port such as 0.0.0.0:9962 or :9962", null);
+    }
+
+    /// <summary>Notes what is wrong with a setting.</summary>
+    public void Problem(string name, string what) => _problems.Add($"{raw.OriginOf(name)}: {what}");
+
+    private T Problem<T>(string name, string what, T fallback)
+    {
+        Problem(name, what);
+        return fallback;
+    }
+}
+
+/// <summary>Where to listen.</summary>
+/// <param name="Address">Null: all addresses of both families.</param>
+/// <param name="Port">Not 0.</param>
+internal readonly record struct ListenAddress(IpAddress? Address, ushort Port)
+{
+    public static bool TryParse(string text, out ListenAddress address)
+    {
+        address = default;
+        int colon = text.LastIndexOf(':');
+        if (colon < 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) || port == 0)
+            return false;
+        string host = text[..colon];
+        // An IPv6 address needs its brackets, or its last group would be taken for the port.
+        bool isBracketed = host.StartsWith('[') && host.EndsWith(']');
+        if (isBracketed)
+            host = host[1..^1];
+        if (host.Length == 0)
+        {
+            address = new ListenAddress(null, port);
+            return !isBracketed;
+        }
+
+        if (!IpAddress.TryParse(host, out IpAddress own) || own.IsV6 != isBracketed)
+            return false;
+        address = new ListenAddress(own, port);
+        return true;
+    }
+
+    public override string ToString() => Address switch
+    {
+        null => $":{Port}",
+        { IsV6: true } v6 => $"[{v6}]:{Port}",
+        { } v4 => $"{v4}:{Port}",
+    };
+}
