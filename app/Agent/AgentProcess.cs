@@ -7,6 +7,7 @@ using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Flows;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Nodes;
+using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
 using Axoneme.Hubble;
 using Axoneme.Ipam;
@@ -42,6 +43,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         await using ApiServer api = await ApiServer.StartAsync(sources, loggers, cancellation);
 
         _modules.Start("api-watches", control.Cluster.RunAsync, cancellation);
+        _modules.Start("node-listeners", control.Listeners.RunAsync, cancellation);
         LocalNode node = await discovery.DiscoverAsync(cancellation);
         using NodeDatapath datapath = await StartDatapathAsync(node, cancellation);
         using var events = new EventSource(datapath.Maps);
@@ -58,7 +60,9 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
         var services = new ServiceTarget(datapath.Maps);
-        StartReconcilers(reconciliation, control, endpoints, node, datapath, services, cancellation);
+        var removedBackends = new RemovedBackends(services);
+        StartReconcilers(reconciliation, control, endpoints, node, datapath, removedBackends, cancellation);
+        SocketTermination termination = StartSocketTermination(removedBackends, endpoints, datapath, cancellation);
         HubbleObserver observer = StartHubble(control, endpoints, node, events, cancellation);
         StartNodeLoops(control, endpoints, node, datapath, cancellation);
         sources.Running = new RunningNode
@@ -124,16 +128,17 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
 
         var pods = new PodDirectory(control.Cluster, options, LabelFilter.Parse(string.Join(' ', options.IdentityLabels)));
         var files = new EndpointStateFile(options.StateDirectory, loggers.CreateLogger<EndpointStateFile>());
+        var namespaces = new EndpointNamespaces(datapath.Netlink, options.StateDirectory, options.ProcDirectory);
         var attachment = new NodeAttachment(node, datapath.DeviceMtu, () => _notReady);
         var lifecycle = new EndpointLifecycle(
-            new EndpointServices(datapath.Endpoints, tables, files, ipam, pods, control.Identities, control.Policies),
+            new EndpointServices(datapath.Endpoints, tables, files, namespaces, ipam, pods, control.Identities, control.Policies),
             attachment,
             loggers.CreateLogger<EndpointLifecycle>());
         tables.PublishHost(node);
         var report = new DatapathReport();
         await lifecycle.RestoreAsync(report);
         _log.LogInformation("Endpoints: {Report}", report);
-        return new EndpointParts(tables, ipam, lifecycle, attachment);
+        return new EndpointParts(tables, ipam, lifecycle, attachment, namespaces);
     }
 
     /// <summary>The numbers of address blocks are this node's own; connections know them.</summary>
@@ -152,7 +157,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         EndpointParts endpoints,
         LocalNode node,
         NodeDatapath datapath,
-        ServiceTarget services,
+        IReconcileTarget<ServiceMapKey, ServiceMapEntry> services,
         CancellationToken cancellation)
     {
         Reconciler<ushort, Datapath.EndpointPolicy> policies = reconciliation.Start(control.Policies.Table, new PolicyTarget(datapath.Maps), cancellation);
@@ -166,6 +171,22 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         reconciliation.Start(control.RemoteNodes.Routes, new NodeRouteTarget(datapath), cancellation);
         reconciliation.Start(
             endpoints.Tables.Endpoints, new CiliumEndpointTarget(control.Client, control.Cluster, endpoints.Tables, node), cancellation);
+    }
+
+    private SocketTermination StartSocketTermination(
+        RemovedBackends removed, EndpointParts endpoints, NodeDatapath datapath, CancellationToken cancellation)
+    {
+        var termination = new SocketTermination(
+            removed,
+            new TranslatedSockets(datapath.Maps),
+            endpoints.Tables,
+            endpoints.Namespaces,
+            options.Services,
+            _modules,
+            loggers.CreateLogger<SocketTermination>());
+        if (options.Services.SocketTranslation)
+            _modules.Start(SocketTermination.ModuleName, termination.RunAsync, cancellation);
+        return termination;
     }
 
     private HubbleObserver StartHubble(
@@ -248,5 +269,5 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         await control.Policies.ChangeAsync(engine => engine.ReleaseRestoredPrefixes());
     }
 
-    private sealed record EndpointParts(EndpointTables Tables, NodeIpam Ipam, EndpointLifecycle Lifecycle, NodeAttachment Attachment);
+    private sealed record EndpointParts(EndpointTables Tables, NodeIpam Ipam, EndpointLifecycle Lifecycle, NodeAttachment Attachment, EndpointNamespaces Namespaces);
 }

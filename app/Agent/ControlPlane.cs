@@ -5,6 +5,7 @@ using Axoneme.Agent.Identities;
 using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Policies;
 using Axoneme.Agent.Services;
+using Axoneme.Agent.Sockets;
 using Axoneme.Kubernetes;
 using Axoneme.LoadBalancing;
 using Axoneme.Policy;
@@ -41,7 +42,7 @@ internal sealed class ControlPlane : IDisposable
         foreach (ITable table in new ITable[]
         {
             Ipcache.Table, Policies.Table, PolicyObjects.Statuses, Identities.Table, RemoteNodes.Table, RemoteNodes.Routes,
-            Services.Frontends, Services.Maps, Services.Problems,
+            Services.Frontends, Services.Maps, Services.Problems, Listeners.Table,
         })
         {
             Catalog.Add(table);
@@ -69,6 +70,9 @@ internal sealed class ControlPlane : IDisposable
     public ApiServerAddresses ApiServers { get; }
 
     public ServiceController Services { get; }
+
+    /// <summary>Filled by <see cref="NodeListeners.RunAsync"/>, which needs the node's network namespace.</summary>
+    public NodeListeners Listeners { get; } = new();
 
     /// <summary>Everything but the watches of <see cref="Cluster"/>, which the node's own discovery needs before.</summary>
     public void Start(Modules modules, CancellationToken cancellation)

@@ -65,6 +65,8 @@ public sealed record DiagnosedSocket
 /// </summary>
 public sealed class SocketDiag : IDisposable
 {
+    private static readonly L4Address Nowhere = new(IpAddress.FromV4(0), 0, L4Protocol.Udp);
+
     private readonly NetlinkSocket _socket;
 
     private SocketDiag(NetlinkSocket socket) => _socket = socket;
@@ -100,6 +102,21 @@ public sealed class SocketDiag : IDisposable
         }
 
         return found;
+    }
+
+    /// <summary>Whether the kernel was built with CONFIG_INET_DIAG_DESTROY.</summary>
+    public bool CanDestroy()
+    {
+        try
+        {
+            // A socket that cannot exist: port 0 on both ends.
+            Destroy([new DiagnosedSocket(Netlink.Family.Inet, default) { State = SocketStates.Close, Local = Nowhere, Remote = Nowhere }]);
+            return true;
+        }
+        catch (NetlinkException e) when (e.Errno == Errno.EOPNOTSUPP)
+        {
+            return false;
+        }
     }
 
     /// <summary>

@@ -35,7 +35,8 @@ public sealed class ReconcileFailures<TKey>
     /// <param name="message">What failed and why, for people.</param>
     public void Add(TKey key, string message) => _messages[key] = message;
 
-    internal string? Find(TKey key) => _messages.GetValueOrDefault(key);
+    /// <summary>Why the object failed; null when it did not.</summary>
+    public string? Find(TKey key) => _messages.GetValueOrDefault(key);
 }
 
 public enum ReconcilePhase

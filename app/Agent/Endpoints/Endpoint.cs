@@ -26,6 +26,9 @@ internal sealed record Endpoint
     /// <summary>The runtime's path of the pod's network namespace.</summary>
     public required string NetworkNamespace { get; init; }
 
+    /// <summary>The number by which BPF programs know that namespace (SO_NETNS_COOKIE); 0 when it is not known.</summary>
+    public ulong NetworkNamespaceCookie { get; init; }
+
     public required ResourceName Pod { get; init; }
 
     public string PodUid { get; init; } = "";

@@ -21,6 +21,7 @@ internal sealed record EndpointServices(
     EndpointDatapath Datapath,
     EndpointTables Tables,
     EndpointStateFile Files,
+    EndpointNamespaces Namespaces,
     NodeIpam Ipam,
     PodDirectory Pods,
     IdentityDirectory Identities,
@@ -147,9 +148,28 @@ internal sealed class EndpointLifecycle(EndpointServices services, NodeAttachmen
         }
 
         Endpoint endpoint = saved with { State = EndpointState.Ready };
+        if (endpoint.NetworkNamespaceCookie == 0)
+            endpoint = WithCookie(endpoint);
         // Held back by the controller until rules and identities are complete; the kernel has the policy of before.
         _ = services.Policies.ChangeAsync(engine => engine.UpsertEndpoint(endpoint.Id, endpoint.Identity, endpoint.Labels, endpoint.NamedPorts));
         services.Tables.Publish(endpoint, pair);
+    }
+
+    // An agent of an earlier version did not write it down.
+    private Endpoint WithCookie(Endpoint endpoint)
+    {
+        try
+        {
+            using NetworkNamespace pod = services.Namespaces.Open(endpoint);
+            Endpoint known = endpoint with { NetworkNamespaceCookie = pod.ReadCookie() };
+            services.Files.Save(known);
+            return known;
+        }
+        catch (SystemCallException e)
+        {
+            log.LogWarning("Endpoint {Id} ({Pod}): {Reason}", endpoint.Id, endpoint.Pod, e.Message);
+            return endpoint;
+        }
     }
 
     private async Task<Endpoint> CreateAsync(CniCall call, NetworkNamespace podNamespace, CancellationToken cancellation)
@@ -166,6 +186,7 @@ internal sealed class EndpointLifecycle(EndpointServices services, NodeAttachmen
             Id = id,
             Attachment = call.Attachment,
             NetworkNamespace = call.NetworkNamespace,
+            NetworkNamespaceCookie = podNamespace.ReadCookie(),
             Pod = pod,
             PodUid = call.PodUid,
             HostInterface = EndpointInterfaceSpec.DeviceName(call.Attachment.ContainerId, call.Attachment.InterfaceName),

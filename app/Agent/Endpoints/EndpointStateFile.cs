@@ -85,7 +85,8 @@ internal sealed record SavedEndpoint(
     string? IPv6,
     string[] Labels,
     uint Identity,
-    SavedPort[] NamedPorts)
+    SavedPort[] NamedPorts,
+    ulong NetworkNamespaceCookie = 0)
 {
     public static SavedEndpoint From(Endpoint endpoint) => new(
         endpoint.Attachment.ContainerId,
@@ -101,7 +102,8 @@ internal sealed record SavedEndpoint(
         endpoint.IPv6?.ToString(),
         [.. endpoint.Labels.Select(label => label.ToString())],
         endpoint.Identity.Value,
-        [.. endpoint.NamedPorts.Ports.Select(port => new SavedPort(port.Name, port.Port, (byte)port.Protocol))]);
+        [.. endpoint.NamedPorts.Ports.Select(port => new SavedPort(port.Name, port.Port, (byte)port.Protocol))],
+        endpoint.NetworkNamespaceCookie);
 
     /// <exception cref="FormatException">An address is malformed.</exception>
     public Endpoint Restore(ushort id) => new()
@@ -109,6 +111,7 @@ internal sealed record SavedEndpoint(
         Id = id,
         Attachment = new CniAttachmentId(ContainerId, InterfaceName),
         NetworkNamespace = NetworkNamespace,
+        NetworkNamespaceCookie = NetworkNamespaceCookie,
         Pod = new ResourceName(PodNamespace, PodName),
         PodUid = PodUid,
         HostInterface = HostInterface,

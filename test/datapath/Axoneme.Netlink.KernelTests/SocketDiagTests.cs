@@ -58,6 +58,13 @@ public sealed class SocketDiagTests
     }
 
     [Fact]
+    public void This_kernel_can_destroy_sockets()
+    {
+        using SocketDiag sockets = SocketDiag.Open();
+        Assert.True(sockets.CanDestroy());
+    }
+
+    [Fact]
     public void Listeners_are_told_by_address_and_whether_they_take_both_families()
     {
         using var node = new TestNamespace();
