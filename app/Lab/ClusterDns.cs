@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text;
 using System.Text.Json.Nodes;
+using System.Threading.Channels;
 using Axoneme.EmbeddedApi;
+using Axoneme.Lab.Fabric;
 
 namespace Axoneme.Lab;
 
@@ -11,39 +13,83 @@ internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFol
     public const string ServiceAddress = "10.96.0.10";
     public const string ZoneFile = "dns-zone";
 
-    // Several changes usually come together.
+    // Several changes usually come together. The pause after a write grows with the zone, or a large one would be written all the time.
     private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(20);
+    private const int RecordsPerMillisecond = 20;
+
+    private readonly Lock _gate = new();
+    private readonly SortedDictionary<string, string[]> _services = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (string Service, string[] Addresses)> _slices = [];
+
+    // Says that something changed, not what.
+    private readonly Channel<bool> _changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 
     public async Task RunAsync(CancellationToken cancellation)
     {
-        using var changed = new SemaphoreSlim(1);
-        Task services = SignalAsync("services", changed, cancellation);
-        Task slices = SignalAsync("endpointslices.discovery.k8s.io", changed, cancellation);
-        while (!cancellation.IsCancellationRequested)
+        Task services = FollowAsync("services", NoteService, cancellation);
+        Task slices = FollowAsync("endpointslices.discovery.k8s.io", NoteSlice, cancellation);
+        await foreach (bool _ in _changed.Reader.ReadAllAsync(cancellation))
         {
-            await changed.WaitAsync(cancellation);
             await Task.Delay(Quiet, cancellation);
-            Write();
+            await Task.Delay(TimeSpan.FromMilliseconds(Write() / RecordsPerMillisecond), cancellation);
         }
 
         await Task.WhenAll(services, slices);
     }
 
-    private async Task SignalAsync(string resource, SemaphoreSlim changed, CancellationToken cancellation)
+    private async Task FollowAsync(string resource, Func<ObjectEvent, bool> note, CancellationToken cancellation)
     {
-        await foreach (ObjectEvent _ in api.WatchAsync(resource, null, cancellation))
-            if (changed.CurrentCount == 0)
-                changed.Release();
+        await foreach (ObjectEvent change in api.WatchAsync(resource, null, cancellation))
+        {
+            bool matters;
+            lock (_gate)
+                matters = note(change);
+            if (matters)
+                _changed.Writer.TryWrite(true);
+        }
     }
 
-    private void Write()
+    private bool NoteService(ObjectEvent change)
+    {
+        string key = $"{change.Object["metadata"]!["name"]}.{change.Object["metadata"]!["namespace"]}";
+        if (change.Type == "DELETED" || change.Object["spec"]?["clusterIPs"] is not JsonArray addresses)
+            return _services.Remove(key);
+        _services[key] = [.. addresses.Select(a => (string)a!)];
+        return true;
+    }
+
+    private bool NoteSlice(ObjectEvent change)
+    {
+        JsonNode metadata = change.Object["metadata"]!;
+        string key = $"{metadata["namespace"]}/{metadata["name"]}";
+        string service = $"{metadata["labels"]?["kubernetes.io/service-name"]}.{metadata["namespace"]}";
+        if (change.Type == "DELETED")
+            _slices.Remove(key);
+        else
+            _slices[key] = (service, [.. (change.Object["endpoints"] as JsonArray ?? []).Where(e => (bool?)e!["conditions"]?["ready"] != false)
+                .SelectMany(e => (JsonArray)e!["addresses"]!).Select(a => (string)a!)]);
+        return _services.GetValueOrDefault(service) is ["None", ..];
+    }
+
+    /// <returns>How many records there are.</returns>
+    private int Write()
     {
         var zone = new StringBuilder();
-        foreach (JsonObject service in api.List("services"))
-            foreach (string address in Addresses(service))
-                zone.Append(service["metadata"]!["name"]).Append('.').Append(service["metadata"]!["namespace"])
-                    .Append(".svc.cluster.local ").Append(address).Append('\n');
-        zone.Append("outside.lab 203.0.113.10\noutside.lab 2001:db8::10\n");
+        int records = 0;
+        lock (_gate)
+        {
+            ILookup<string, string> endpoints = _slices.Values.SelectMany(s => s.Addresses.Select(a => (s.Service, Address: a)))
+                .ToLookup(p => p.Service, p => p.Address);
+            foreach ((string name, string[] addresses) in _services)
+                foreach (string address in addresses is ["None", ..] ? endpoints[name] : addresses)
+                {
+                    zone.Append(name).Append(".svc.cluster.local ").Append(address).Append('\n');
+                    records++;
+                }
+        }
+
+        foreach (OutsideHost host in LabFabric.OutsideHosts)
+            zone.Append($"{host.Name}.lab {host.V4}\n{host.Name}.lab {host.V6}\n");
         foreach (string folder in nodeFolders)
         {
             // A reader sees the old zone or the new one.
@@ -51,17 +97,7 @@ internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFol
             File.WriteAllText(file + ".new", zone.ToString());
             File.Move(file + ".new", file, overwrite: true);
         }
-    }
 
-    private IEnumerable<string> Addresses(JsonObject service)
-    {
-        if (service["spec"]?["clusterIPs"] is not JsonArray addresses)
-            return [];
-        if ((string?)addresses[0] != "None")
-            return addresses.Select(a => (string)a!);
-        return api.List("endpointslices.discovery.k8s.io", (string?)service["metadata"]!["namespace"],
-                $"kubernetes.io/service-name={service["metadata"]!["name"]}")
-            .SelectMany(s => s["endpoints"] as JsonArray ?? []).Where(e => (bool?)e!["conditions"]?["ready"] != false)
-            .SelectMany(e => (JsonArray)e!["addresses"]!).Select(a => (string)a!);
+        return records;
     }
 }

@@ -9,15 +9,17 @@ internal static class Program
     private const string Usage = """
         usage: axoneme lab COMMAND
 
-          up [--nodes N] [--routing native|vxlan] [--values FILE] [--manifests DIR] [--no-demo]
-                                  start a cluster; --values takes Helm values
+          up [--nodes N] [--routing native|vxlan] [--values FILE] [--set NAME=VALUE]... [--manifests DIR] [--no-demo]
+                                  start a cluster; --values takes Helm values; NAME is the path of
+                                  a Helm value or a configuration key of the agent
           status                  tables of nodes, pods and services
           down                    remove everything, also after a crash
           kubeconfig              print the path of one
           exec [NAMESPACE/]POD [-c CONTAINER] -- COMMAND...
                                   run a command in a pod; the exit status is the command's
           node NODE -- COMMAND... run a command on a node
-          outside -- COMMAND...   run a command on the host beyond the cluster
+          outside -- COMMAND...   run a command on the host beyond the cluster; outside2 is another such host
+          router -- COMMAND...    run a command on the router between nodes and outside
           logs NODE               print the log of a node's agent; NAMESPACE/POD prints a pod's
           agent NODE stop|start|kill|restart
 
@@ -57,7 +59,8 @@ internal static class Program
             case "kubeconfig": return InsideCommands.PrintKubeconfig(paths, arguments);
             case "exec": return await InsideCommands.ExecAsync(paths, arguments);
             case "node": return InsideCommands.RunOnNode(paths, arguments);
-            case "outside": return InsideCommands.RunOutside(paths, arguments);
+            case "outside" or "outside2": return InsideCommands.RunAround(paths, arguments, verb, verb);
+            case "router": return InsideCommands.RunAround(paths, arguments, verb, "fabric");
             case "logs": return InsideCommands.PrintLog(paths, arguments);
             case "agent": return await InsideCommands.ControlAgentAsync(paths, arguments);
             case "supervise": return await Supervisor.ServeAsync(paths);

@@ -33,7 +33,7 @@ internal sealed class Supervisor : IAsyncDisposable
     {
         _paths = paths;
         _options = options;
-        _fabric = new LabFabric(paths);
+        _fabric = new LabFabric(paths) { ForXdp = options.UsesXdp };
     }
 
     private EmbeddedApiHost Api => _api ?? throw new UserErrorException("the lab is still starting");
@@ -70,6 +70,7 @@ internal sealed class Supervisor : IAsyncDisposable
         for (int i = 0; i < _options.Nodes; i++)
             await StartNodeAsync(i, cancellation);
         _ = Watch(new ClusterDns(Api.Objects, [.. _nodes.Select(n => n.Sandbox.Folder)]).RunAsync(cancellation), "DNS zone");
+        _ = Watch(new ServiceRoutes(Api.Objects, _fabric, [.. _nodes.Select(n => n.Name)]).RunAsync(cancellation), "routes to services");
         Apply("demo/system.yaml");
         _progress.Step($"agents ({(_options.Routing == "native" ? "native routing" : "VXLAN")})");
         foreach (NodeRunner node in _nodes)
@@ -90,6 +91,7 @@ internal sealed class Supervisor : IAsyncDisposable
             ServerNames = [LabFabric.ApiAddress.ToString()],
             Tokens = new Dictionary<string, ApiUser> { [_token] = new("lab-admin", "system:masters") },
             AdvertisedEndPoints = [new IPEndPoint(LabFabric.ApiAddress.ToIPAddress(), LabFabric.ApiPort)],
+            LoadBalancerCidrs = LabFabric.LoadBalancerPools,
             Clock = _clock,
             Log = Log,
         };
@@ -155,7 +157,7 @@ internal sealed class Supervisor : IAsyncDisposable
         long start = _clock.GetTimestamp();
         while (true)
         {
-            PodRow? waiting = StatusReport.Make(Api.Objects, _nodes, "").Pods.FirstOrDefault(p => p.Status is not ("Running" or "Completed") || !IsComplete(p));
+            PodRow? waiting = StatusReport.Pods(Api.Objects).FirstOrDefault(p => p.Status is not ("Running" or "Completed") || !IsComplete(p));
             if (waiting is null && WorkloadsHavePods())
                 return;
             if (_clock.GetElapsedTime(start) > StartPatience)

@@ -60,7 +60,7 @@ internal static class Clients
         return 0;
     }
 
-    private static async Task<int> ReceiveAsync(Socket socket, Memory<byte> buffer, CancellationToken cancellation)
+    public static async Task<int> ReceiveAsync(Socket socket, Memory<byte> buffer, CancellationToken cancellation)
     {
         try
         {
@@ -133,13 +133,24 @@ internal static class Clients
         }
     }
 
-    public static async Task<Socket> ConnectAsync(string host, int port)
+    public static async Task<IPAddress> ResolveAsync(string host)
+        => IPAddress.TryParse(host, out IPAddress? literal) ? literal : (await Dns.GetHostAddressesAsync(host))[0];
+
+    /// <param name="sourcePort">The client's own port, or 0 for any.</param>
+    public static async Task<Socket> ConnectAsync(string host, int port, int sourcePort = 0)
     {
-        IPAddress address = IPAddress.TryParse(host, out IPAddress? literal) ? literal : (await Dns.GetHostAddressesAsync(host))[0];
+        IPAddress address = await ResolveAsync(host);
         var socket = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         using var limit = new CancellationTokenSource(Patience);
         try
         {
+            if (sourcePort != 0)
+            {
+                // Without it, the port would rest for a minute after each use.
+                socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+                socket.Bind(new IPEndPoint(address.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, sourcePort));
+            }
+
             await socket.ConnectAsync(address, port, limit.Token);
             return socket;
         }

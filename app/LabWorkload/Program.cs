@@ -10,7 +10,8 @@ internal static class Program
         usage: axl VERB
 
         servers (all addresses, IPv4 and IPv6):
-          echo [HTTP-PORT]               HTTP on 8080 that tells who asked whom; TCP and UDP echo on port 7
+          echo [HTTP-PORT] [DRAIN]       HTTP on 8080 that tells who asked whom; TCP and UDP echo on port 7, "POD CLIENT" on
+                                         port 9; DRAIN is how many seconds it goes on after SIGTERM
           http [PORT]                    the HTTP part alone, on 80
           dns [ZONE-FILE]                names of the cluster, UDP and TCP port 53
           idle                           nothing, for ever
@@ -23,6 +24,12 @@ internal static class Program
           parallel HOST PORT CONNECTIONS all open at the same time, each compared
           bulk HOST PORT SECONDS         one connection as fast as it goes, every byte compared
           steady HOST PORT SECONDS       one old connection and ever new ones; prints what failed
+          who HOST PORT [COUNT] [tcp|udp] [SOURCE-PORT]
+                                         print who answered and whom it saw, each time over a new socket
+          load HOST HTTP-PORT UDP-PORT SECONDS
+                                         requests over new connections, over a kept one and in datagrams, each tried again
+                                         where a client would; prints what was tried again and what failed
+          orphan HOST PORT SECONDS       datagrams over one connected socket, until somebody takes the socket away
         """;
 
     private static async Task<int> Main(string[] arguments)
@@ -45,7 +52,7 @@ internal static class Program
 
     private static Task<int> RunAsync(string[] a) => (a.Length > 0 ? a[0] : "") switch
     {
-        "echo" => Servers.EchoAsync(Number(a, 1, 8080)),
+        "echo" => Servers.EchoAsync(Number(a, 1, 8080), Number(a, 2, 0)),
         "http" => Servers.HttpAsync(Number(a, 1, 80)),
         "dns" => DnsServer.RunAsync(a.Length > 1 ? a[1] : DnsServer.DefaultZone),
         "idle" => Servers.IdleAsync(),
@@ -56,6 +63,9 @@ internal static class Program
         "parallel" => Clients.ParallelAsync(a[1], Number(a, 2), Number(a, 3)),
         "bulk" => Clients.BulkAsync(a[1], Number(a, 2), Number(a, 3)),
         "steady" => SteadyTraffic.RunAsync(a[1], Number(a, 2), Number(a, 3)),
+        "who" => WhoClient.RunAsync(a[1], Number(a, 2), Number(a, 3, 1), a.Length > 4 ? a[4] : "tcp", Number(a, 5, 0)),
+        "load" => Load.RunAsync(a[1], Number(a, 2), Number(a, 3), Number(a, 4)),
+        "orphan" => WhoClient.WaitForEndAsync(a[1], Number(a, 2), Number(a, 3)),
         _ => throw new FormatException("no such verb"),
     };
 

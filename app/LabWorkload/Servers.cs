@@ -5,14 +5,28 @@ using System.Text;
 
 namespace Axoneme.LabWorkload;
 
-/// <summary>Small servers. They end on SIGTERM, as any process does.</summary>
+/// <summary>Small servers. They end on SIGTERM, as any process does; the echo server can be asked to take its time.</summary>
 internal static class Servers
 {
     private const int EchoPort = 7;
+    private const int WhoPort = 9;
 
-    public static Task<int> EchoAsync(int httpPort) => FirstAsync(ServeHttpAsync(httpPort), ServeTcpEchoAsync(), ServeUdpEchoAsync());
+    /// <param name="drainSeconds">How long SIGTERM leaves everything as it is, but for open HTTP connections, which are told to close.</param>
+    public static async Task<int> EchoAsync(int httpPort, int drainSeconds)
+    {
+        using var drain = new Drain(TimeSpan.FromSeconds(drainSeconds));
+        Task<int> serving = FirstAsync(
+            HttpServer.RunAsync(httpPort, drain), ServeTcpEchoAsync(), ServeDatagramsAsync(EchoPort, (data, _) => data),
+            AcceptAsync(ListenTcp(WhoPort), c => c.SendAsync(Who(c.RemoteEndPoint))), ServeDatagramsAsync(WhoPort, (_, from) => Who(from)));
+        return await Task.WhenAny(serving, drain.Ended) == serving ? await serving : 0;
+    }
 
-    public static Task<int> HttpAsync(int port) => FirstAsync(ServeHttpAsync(port));
+    public static async Task<int> HttpAsync(int port)
+    {
+        using var drain = new Drain(TimeSpan.Zero);
+        Task<int> serving = FirstAsync(HttpServer.RunAsync(port, drain));
+        return await Task.WhenAny(serving, drain.Ended) == serving ? await serving : 0;
+    }
 
     public static Task<int> IdleAsync() => FirstAsync(Task.Delay(Timeout.Infinite));
 
@@ -70,9 +84,9 @@ internal static class Servers
 
     // A socket on all addresses answers from the address that the route back prefers, and the client takes that for a stranger.
     // So each address that is asked gets a socket of its own, to which the kernel gives its further datagrams.
-    private static async Task ServeUdpEchoAsync()
+    private static async Task ServeDatagramsAsync(int port, Func<ReadOnlyMemory<byte>, EndPoint, ReadOnlyMemory<byte>> answer)
     {
-        using Socket all = BindUdp(EchoPort);
+        using Socket all = BindUdp(port);
         var sockets = new Dictionary<IPAddress, Socket>();
         byte[] buffer = new byte[64 * 1024];
         while (true)
@@ -81,40 +95,39 @@ internal static class Servers
             IPAddress own = from.PacketInformation.Address;
             if (!sockets.TryGetValue(own, out Socket? socket))
             {
-                sockets[own] = socket = BindUdp(EchoPort, own);
-                _ = EchoDatagramsAsync(socket);
+                sockets[own] = socket = BindUdp(port, own);
+                _ = AnswerAsync(socket, answer);
             }
 
-            await socket.SendToAsync(buffer.AsMemory(0, from.ReceivedBytes), from.RemoteEndPoint);
+            await SendAsync(socket, answer(buffer.AsMemory(0, from.ReceivedBytes), from.RemoteEndPoint), from.RemoteEndPoint);
         }
     }
 
-    private static async Task EchoDatagramsAsync(Socket socket)
+    private static async Task AnswerAsync(Socket socket, Func<ReadOnlyMemory<byte>, EndPoint, ReadOnlyMemory<byte>> answer)
     {
         byte[] buffer = new byte[64 * 1024];
         while (true)
         {
             SocketReceiveFromResult from = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.IPv6Any, 0));
-            await socket.SendToAsync(buffer.AsMemory(0, from.ReceivedBytes), from.RemoteEndPoint);
+            await SendAsync(socket, answer(buffer.AsMemory(0, from.ReceivedBytes), from.RemoteEndPoint), from.RemoteEndPoint);
         }
     }
 
-    private static Task ServeHttpAsync(int port) => AcceptAsync(ListenTcp(port), async connection =>
+    private static async Task SendAsync(Socket socket, ReadOnlyMemory<byte> data, EndPoint to)
     {
-        using var reader = new StreamReader(new NetworkStream(connection), Encoding.ASCII);
-        while (await reader.ReadLineAsync() is { } request)
+        try
         {
-            while (await reader.ReadLineAsync() is { Length: > 0 })
-            {
-            }
-
-            string body = $"pod: {Environment.MachineName}\nserver: {Address(connection.LocalEndPoint)}\n"
-                + $"client: {Address(connection.RemoteEndPoint)}\nrequest: {request}\n";
-            await connection.SendAsync(Encoding.ASCII.GetBytes(
-                $"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
+            await socket.SendToAsync(data, to);
         }
-    });
+        catch (SocketException)
+        {
+            // No way back to this one; the others want their answers.
+        }
+    }
 
-    private static string Address(EndPoint? point)
+    private static byte[] Who(EndPoint? client) => Encoding.ASCII.GetBytes($"{Environment.MachineName} {Address(client)}\n");
+
+    /// <summary>An address as people write it: an IPv4 client of a dual-stack socket by its IPv4 address.</summary>
+    public static string Address(EndPoint? point)
         => point is not IPEndPoint ip ? "" : ip.Address.IsIPv4MappedToIPv6 ? $"{ip.Address.MapToIPv4()}:{ip.Port}" : ip.ToString();
 }

@@ -50,14 +50,15 @@ internal static partial class InsideCommands
         }, command);
     }
 
-    public static int RunOutside(LabPaths paths, ArgumentList arguments)
+    /// <param name="place">A namespace of the fabric: a host beyond the cluster, or "fabric" for the router.</param>
+    public static int RunAround(LabPaths paths, ArgumentList arguments, string verb, string place)
     {
-        string[] command = arguments.TakeCommand("outside -- COMMAND...");
+        string[] command = arguments.TakeCommand($"{verb} -- COMMAND...");
         RequireLab(paths);
         return Become(new ProcessPlace
         {
-            Cgroup = Cgroup.Create(Path.Combine(paths.Cgroup, "outside")),
-            NetworkNamespace = paths.NamespaceOf("outside"),
+            Cgroup = Cgroup.Create(Path.Combine(paths.Cgroup, "around")),
+            NetworkNamespace = paths.NamespaceOf(place),
             Environment = new Dictionary<string, string>(Artifacts.BaseEnvironment) { ["TERM"] = Terminal },
         }, command);
     }

@@ -48,6 +48,9 @@ internal static class UpCommand
         string? values = arguments.TakeOption("--values");
         manifests = arguments.TakeOption("--manifests");
         bool demo = !arguments.TakeFlag("--no-demo");
+        var settings = new List<string>();
+        while (arguments.TakeOption("--set") is { } setting)
+            settings.Add(setting);
         arguments.RequireEmpty();
         if (!int.TryParse(nodes, out int count) || count is < 1 or > LabOptions.MaxNodes)
             throw new UserErrorException($"--nodes: '{nodes}' is not a number from 1 to {LabOptions.MaxNodes}");
@@ -56,6 +59,7 @@ internal static class UpCommand
         if (manifests is not null && !Directory.Exists(manifests))
             throw new UserErrorException($"--manifests: there is no folder {manifests}");
         Dictionary<string, string> keys = values is null ? [] : HelmValues.Read(ReadFile("--values", values), values);
+        HelmValues.Set(keys, settings);
         // A routing mode of the values decides; --routing wins over both.
         if (routing is null)
             routing = keys.GetValueOrDefault("routing-mode") == "tunnel" ? "vxlan" : "native";

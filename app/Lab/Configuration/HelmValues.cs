@@ -35,6 +35,24 @@ internal static class HelmValues
         return keys;
     }
 
+    /// <summary>Adds <c>NAME=VALUE</c> settings, of which a later one wins. NAME is a Helm value's path or a configuration key as it is.</summary>
+    /// <exception cref="UserErrorException">No such path, or a value of the wrong kind.</exception>
+    public static void Set(Dictionary<string, string> keys, IEnumerable<string> settings)
+    {
+        foreach (string setting in settings)
+        {
+            if (setting.Split('=', 2) is not [{ Length: > 0 } name, var value])
+                throw new UserErrorException($"--set: '{setting}' is not NAME=VALUE", status: 2);
+            if (Known.TryGetValue(name, out (string Kind, string Key) known))
+                keys[known.Key] = Convert(known.Kind, new YamlScalarNode(value))
+                    ?? throw new UserErrorException($"--set {name}: '{value}' is not a {known.Kind}");
+            else if (name.Length > 1 && name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'))
+                keys[name] = value;
+            else
+                throw new UserErrorException($"--set {name}: the lab does not know this value");
+        }
+    }
+
     private static void Walk(YamlMappingNode map, string prefix, Dictionary<string, string> keys, List<string> problems)
     {
         foreach ((YamlNode name, YamlNode value) in map.Children)

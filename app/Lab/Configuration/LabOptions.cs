@@ -18,6 +18,10 @@ internal sealed record LabOptions
     /// <summary>Configuration keys that win over those of the lab.</summary>
     public IReadOnlyDictionary<string, string> Keys { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Whether programs of the nodes see packets in the driver.</summary>
+    [JsonIgnore]
+    public bool UsesXdp => Keys.GetValueOrDefault("bpf-lb-acceleration", "disabled") != "disabled";
+
     /// <summary>The agent's configuration, a value for each key.</summary>
     public Dictionary<string, string> AgentKeys(string cgroup)
     {

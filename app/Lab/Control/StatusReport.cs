@@ -10,13 +10,20 @@ namespace Axoneme.Lab.Control;
 /// <summary>The tables of <c>lab status</c>, made from the API's objects.</summary>
 internal static class StatusReport
 {
-    public static LabStatus Make(ObjectClient api, IReadOnlyList<NodeRunner> nodes, string server) => new()
+    public static LabStatus Make(ObjectClient api, IReadOnlyList<NodeRunner> nodes, string server)
     {
-        Server = server.TrimEnd('/'),
-        Nodes = [.. nodes.Select(n => NodeLine(api, n))],
-        Pods = [.. api.List("pods").Select(PodLine)],
-        Services = [.. api.List("services").Select(s => ServiceLine(api, s))],
-    };
+        ILookup<string, JsonObject> slices = api.List("endpointslices.discovery.k8s.io").Where(s => (string?)s["addressType"] == "IPv4")
+            .ToLookup(s => $"{s["metadata"]?["namespace"]}/{s["metadata"]?["labels"]?["kubernetes.io/service-name"]}");
+        return new LabStatus
+        {
+            Server = server.TrimEnd('/'),
+            Nodes = [.. nodes.Select(n => NodeLine(api, n))],
+            Pods = Pods(api),
+            Services = [.. api.List("services").Select(s => ServiceLine(s, slices))],
+        };
+    }
+
+    public static IReadOnlyList<PodRow> Pods(ObjectClient api) => [.. api.List("pods").Select(PodLine)];
 
     private static NodeRow NodeLine(ObjectClient api, NodeRunner runner)
     {
@@ -40,14 +47,17 @@ internal static class StatusReport
             string.Join(' ', (pod.Status.PodIPs ?? []).Select(a => a.Ip)), pod.Spec.NodeName ?? "");
     }
 
-    private static ServiceRow ServiceLine(ObjectClient api, JsonObject json)
+    private static ServiceRow ServiceLine(JsonObject json, ILookup<string, JsonObject> slices)
     {
         Service service = json.Deserialize(KubernetesJson.Lean.Service)!;
-        int backends = api.List("endpointslices.discovery.k8s.io", service.Metadata.Namespace, $"kubernetes.io/service-name={service.Metadata.Name}")
-            .Where(s => (string?)s["addressType"] == "IPv4").SelectMany(s => s["endpoints"] as JsonArray ?? [])
+        int backends = slices[$"{service.Metadata.Namespace}/{service.Metadata.Name}"].SelectMany(s => s["endpoints"] as JsonArray ?? [])
             .Count(e => (bool?)e!["conditions"]?["ready"] != false);
         return new ServiceRow(service.Metadata.Namespace, service.Metadata.Name, service.Spec.Type ?? "ClusterIP",
-            string.Join(' ', service.Spec.ClusterIPs ?? []),
+            string.Join(' ', [.. service.Spec.ClusterIPs ?? [], .. Outer(json)]),
             string.Join(',', (service.Spec.Ports ?? []).Select(p => $"{p.Port}{(p.NodePort is > 0 ? $":{p.NodePort}" : "")}/{p.Protocol ?? "TCP"}")), backends);
     }
+
+    private static IEnumerable<string> Outer(JsonObject service)
+        => (service["status"]?["loadBalancer"]?["ingress"] as JsonArray ?? []).Select(i => (string?)i!["ip"])
+            .Concat((service["spec"]?["externalIPs"] as JsonArray ?? []).Select(a => (string?)a)).OfType<string>();
 }

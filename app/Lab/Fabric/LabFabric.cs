@@ -8,7 +8,7 @@ using Axoneme.Network;
 namespace Axoneme.Lab.Fabric;
 
 /// <summary>
-/// The network between the nodes: a namespace with a bridge that is also the router to a host beyond the cluster. Nothing of it
+/// The network between the nodes: a namespace with a bridge that is also the router to two hosts beyond the cluster. Nothing of it
 /// touches the machine's own network.
 /// </summary>
 internal sealed class LabFabric(LabPaths paths) : IDisposable
@@ -17,13 +17,27 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
     public const ushort ApiPort = 6443;
 
     public static readonly IpAddress ApiAddress = IpAddress.Parse("172.30.0.2");
-    public static readonly IpAddress OutsideV4 = IpAddress.Parse("203.0.113.10");
-    public static readonly IpAddress OutsideV6 = IpAddress.Parse("2001:db8::10");
+    /// <summary>The hosts beyond the cluster, by their names.</summary>
+    public static readonly IReadOnlyList<OutsideHost> OutsideHosts =
+    [
+        new("outside", IpAddress.Parse("203.0.113.10"), IpAddress.Parse("2001:db8::10"), IpAddress.Parse("203.0.113.1"), IpAddress.Parse("2001:db8::1")),
+        new("outside2", IpAddress.Parse("192.0.2.10"), IpAddress.Parse("2001:db8:2::10"), IpAddress.Parse("192.0.2.1"), IpAddress.Parse("2001:db8:2::1")),
+    ];
+
+    /// <summary>Where services of type LoadBalancer have their addresses.</summary>
+    public static readonly IReadOnlyList<IpPrefix> LoadBalancerPools =
+        [IpPrefix.Parse("198.51.100.0/24"), IpPrefix.Parse("2001:db8:51::/112")];
 
     private static readonly IpAddress RouterV4 = IpAddress.Parse("172.30.0.1");
     private static readonly IpAddress RouterV6 = IpAddress.Parse("fd00:30::1");
     private const int V4Length = 24;
     private const int V6Length = 64;
+
+    /// <summary>
+    /// Cables for native XDP: a frame that a node's program sends back needs a receiver that polls, and a program that rewrites
+    /// addresses needs checksums that are complete.
+    /// </summary>
+    public bool ForXdp { get; init; }
 
     private NetworkNamespace? _fabric;
     private int _bridge;
@@ -50,18 +64,19 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
         AddAddress(netlink, _bridge, RouterV4, V4Length);
         AddAddress(netlink, _bridge, ApiAddress, V4Length);
         AddAddress(netlink, _bridge, RouterV6, V6Length);
-        CreateOutside(netlink);
+        foreach (OutsideHost host in OutsideHosts)
+            CreateOutside(netlink, host);
     }
 
-    private void CreateOutside(RouteNetlink fabric)
+    private void CreateOutside(RouteNetlink fabric, OutsideHost host)
     {
-        using NetworkNamespace outside = NetworkNamespace.Create(paths.Namespaces, "axl-outside");
+        using NetworkNamespace outside = NetworkNamespace.Create(paths.Namespaces, $"axl-{host.Name}");
         Sysctl.WriteAll(outside, [("net/ipv6/conf/default/accept_dad", "0")]);
-        AddCable(fabric, outside, "outside", master: null);
-        AddAddress(fabric, Index(fabric, "outside"), IpAddress.Parse("203.0.113.1"), V4Length);
-        AddAddress(fabric, Index(fabric, "outside"), IpAddress.Parse("2001:db8::1"), V6Length);
+        AddCable(fabric, outside, host.Name, master: null);
+        AddAddress(fabric, Index(fabric, host.Name), host.RouterV4, V4Length);
+        AddAddress(fabric, Index(fabric, host.Name), host.RouterV6, V6Length);
         using RouteNetlink netlink = RouteNetlink.Open(outside);
-        ConfigureHost(netlink, (OutsideV4, V4Length, IpAddress.Parse("203.0.113.1")), (OutsideV6, V6Length, IpAddress.Parse("2001:db8::1")));
+        ConfigureHost(netlink, (host.V4, V4Length, host.RouterV4), (host.V6, V6Length, host.RouterV6));
     }
 
     /// <summary>Makes a node's namespace with eth0 on the fabric and a default route to the outside.</summary>
@@ -90,6 +105,27 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
             });
     }
 
+    /// <summary>Sends what is for an address of a service to a node.</summary>
+    public void RouteAddress(IpAddress address, int nodeIndex)
+    {
+        using RouteNetlink netlink = RouteNetlink.Open(Namespace);
+        netlink.ReplaceRoute(new Route(IpPrefix.Single(address))
+        {
+            Device = _bridge,
+            Gateway = address.IsV6 ? NodeV6(nodeIndex) : NodeV4(nodeIndex),
+        });
+    }
+
+    public void RemoveRoute(IpAddress address)
+    {
+        using RouteNetlink netlink = RouteNetlink.Open(Namespace);
+        netlink.DeleteRoute(new Route(IpPrefix.Single(address)) { Device = _bridge });
+    }
+
+    /// <summary>Whether the router has the address on a link of its own, so that no route is needed.</summary>
+    public static bool IsOnLink(IpAddress address)
+        => new IpPrefix(address, address.IsV6 ? V6Length : V4Length) == new IpPrefix(address.IsV6 ? RouterV6 : RouterV4, address.IsV6 ? V6Length : V4Length);
+
     /// <summary>A socket that listens inside the fabric; the caller owns the descriptor.</summary>
     public long ListenForApi() => Namespace.Run(() =>
     {
@@ -102,10 +138,14 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
         return descriptor;
     });
 
-    private static void AddCable(RouteNetlink fabric, NetworkNamespace host, string name, int? master)
+    private void AddCable(RouteNetlink fabric, NetworkNamespace host, string name, int? master)
     {
         var peer = new LinkSpec("eth0") { NamespaceDescriptor = host.Descriptor };
         fabric.AddLink(new LinkSpec(name) { Kind = new VethKind(peer), Master = master, Up = true });
+        if (!ForXdp)
+            return;
+        Namespace.Run(() => EthernetFeatures.Set(name, EthernetFeature.ReceiveOffload, true));
+        host.Run(() => EthernetFeatures.Set("eth0", EthernetFeature.TransmitChecksum, false));
     }
 
     private static void ConfigureHost(
@@ -129,3 +169,6 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
 
     public void Dispose() => _fabric?.Dispose();
 }
+
+/// <summary>A host beyond the cluster and its router's addresses on the way there.</summary>
+internal sealed record OutsideHost(string Name, IpAddress V4, IpAddress V6, IpAddress RouterV4, IpAddress RouterV6);

@@ -16,6 +16,9 @@ internal sealed class NodeRunner
     private static readonly TimeSpan LeaseInterval = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan ReadinessInterval = TimeSpan.FromMilliseconds(100);
 
+    // Nodes take turns, so that a third node shares a zone with the first.
+    private const int Zones = 2;
+
     private readonly int _index;
     private readonly PodHost _host;
     private readonly CniRuntime _cni;
@@ -58,6 +61,8 @@ internal sealed class NodeRunner
                     ["kubernetes.io/hostname"] = Name,
                     ["kubernetes.io/os"] = "linux",
                     ["kubernetes.io/arch"] = Architecture,
+                    ["topology.kubernetes.io/region"] = "lab",
+                    ["topology.kubernetes.io/zone"] = $"lab-{(char)('a' + (_index % Zones))}",
                 },
             },
         };

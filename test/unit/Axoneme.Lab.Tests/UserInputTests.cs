@@ -34,6 +34,22 @@ public sealed class UserInputTests
         => Assert.StartsWith("v.yaml", Assert.Throws<UserErrorException>(() => HelmValues.Read(yaml, "v.yaml")).Message, StringComparison.Ordinal);
 
     [Fact]
+    public void Settings_name_values_or_keys_and_the_last_one_wins()
+    {
+        var keys = new Dictionary<string, string> { ["bpf-lb-mode"] = "snat" };
+        HelmValues.Set(keys, ["loadBalancer.mode=dsr", "bpf-lb-algorithm=random", "loadBalancer.algorithm=maglev", "some-new-key=a=b"]);
+        Assert.Equal([("bpf-lb-algorithm", "maglev"), ("bpf-lb-mode", "dsr"), ("some-new-key", "a=b")], keys.Select(k => (k.Key, k.Value)).Order());
+    }
+
+    [Theory]
+    [InlineData("bpf.masquerade")]
+    [InlineData("bpf.masquerade=perhaps")]
+    [InlineData("bpf.noSuchValue=true")]
+    [InlineData("=true")]
+    public void Settings_that_say_nothing_are_refused(string setting)
+        => Assert.StartsWith("--set", Assert.Throws<UserErrorException>(() => HelmValues.Set([], [setting])).Message, StringComparison.Ordinal);
+
+    [Fact]
     public void User_keys_win_over_the_labs()
     {
         var options = new LabOptions { Routing = "vxlan", Keys = new Dictionary<string, string> { ["devices"] = "eth9" } };
