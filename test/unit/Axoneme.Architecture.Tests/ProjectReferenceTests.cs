@@ -24,6 +24,7 @@ public sealed class ProjectReferenceTests
         ["Axoneme.Grpc"] = Layer.Foundation,
         ["Axoneme.Bpf"] = Layer.Foundation,
         ["Axoneme.Netlink"] = Layer.Foundation,
+        ["Axoneme.Metrics"] = Layer.Foundation,
         ["Axoneme.Cni"] = Layer.Foundation,
         ["Axoneme.Datapath.Abi"] = Layer.Foundation,
         ["Axoneme.AgentApi"] = Layer.Platform,
