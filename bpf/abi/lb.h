@@ -187,7 +187,8 @@ struct lb6_source_range {
 };
 
 /* Two slots of a Maglev table: slot s is slots[s & 1] of element s >> 1. Array elements are a
- * multiple of eight bytes anyway.
+ * multiple of eight bytes anyway. Tables have an odd number of slots; in the one that is left over
+ * user space keeps a signature of what it made the table from.
  */
 struct lb_maglev_pair {
 	__u32 slots[2]; /* backend ids */

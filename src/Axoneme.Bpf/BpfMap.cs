@@ -131,10 +131,11 @@ public sealed class BpfMap : IDisposable
     }
 
     /// <summary>
-    /// Puts maps into slots of an array of maps, in one system call where the kernel can: each call waits until no program uses what was in
-    /// the slots, which takes tens of milliseconds.
+    /// Puts maps into a map of maps, in one system call where the kernel can: each call waits until no program uses what was there, which
+    /// takes tens of milliseconds.
     /// </summary>
-    public void SetInner(ReadOnlySpan<uint> slots, IReadOnlyList<BpfMap> inners)
+    public void SetInner<TKey>(ReadOnlySpan<TKey> keys, IReadOnlyList<BpfMap> inners)
+        where TKey : unmanaged
     {
         ArgumentNullException.ThrowIfNull(inners);
         var descriptors = new int[inners.Count];
@@ -148,7 +149,7 @@ public sealed class BpfMap : IDisposable
                 descriptors[held] = (int)inners[held].Handle.DangerousGetHandle();
             }
 
-            As<uint, int>().UpdateBatch(slots, descriptors);
+            As<TKey, int>().UpdateBatch(keys, descriptors);
         }
         finally
         {
@@ -234,8 +235,9 @@ public sealed class BpfMap : IDisposable
             if (!TryLookup(key, id))
                 continue;
             using BpfMap inner = OpenById(BitConverter.ToUInt32(id));
-            // Maps in a map may differ in size (Linux 5.10), except arrays.
-            bool sizeCounts = declared.Type is BpfMapType.Array or BpfMapType.PerCpuArray;
+            // Maps in a map may differ in size (Linux 5.10), except arrays that programs do not look up through a helper.
+            bool sizeCounts = declared.Type is BpfMapType.Array or BpfMapType.PerCpuArray
+                && !declared.Flags.HasFlag(BpfMapFlags.InnerMap);
             BpfMapSpec actual = sizeCounts ? inner.Spec : inner.Spec with { MaxEntries = declared.MaxEntries };
             return [.. declared.DifferencesFrom(actual).Select(difference => $"inner {difference}")];
         }

@@ -50,7 +50,7 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
     /// Writes many entries in few system calls. On failure the entries before the one that failed are written.
     /// </summary>
     /// <exception cref="SystemCallException">E2BIG when the map is full.</exception>
-    public unsafe void UpdateBatch(ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values)
+    public void UpdateBatch(ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values)
     {
         if (keys.Length != values.Length)
             throw new ArgumentException($"{keys.Length} keys for {values.Length} values");
@@ -59,6 +59,39 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
             return;
         for (; done < keys.Length; done++)
             Update(in keys[done], in values[done]);
+    }
+
+    /// <summary>
+    /// As <see cref="UpdateBatch"/>, but tells of a failure: how many entries were written before the one that failed, and its error number, 0
+    /// when all were.
+    /// </summary>
+    public int TryUpdateBatch(ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values, out int errno)
+    {
+        if (keys.Length != values.Length)
+            throw new ArgumentException($"{keys.Length} keys for {values.Length} values");
+        errno = 0;
+        if (keys.IsEmpty)
+            return 0;
+        errno = Batch(BpfCommand.MapUpdateBatch, keys, values, out int done);
+        if (errno == 0)
+            return keys.Length;
+        if (!IsUnsupported(errno) || done > 0)
+            return done;
+        for (; done < keys.Length; done++)
+        {
+            errno = 0;
+            try
+            {
+                Update(in keys[done], in values[done]);
+            }
+            catch (SystemCallException e)
+            {
+                errno = e.Errno;
+                return done;
+            }
+        }
+
+        return done;
     }
 
     /// <summary>Removes many entries in few system calls; keys without an entry are passed over.</summary>
@@ -107,7 +140,19 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
     /// <summary>
     /// False when the kernel has no batch operation for this type, or stopped at entry <paramref name="done"/>.
     /// </summary>
-    private unsafe bool TryBatch(BpfCommand command, ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values, out int done)
+    private bool TryBatch(BpfCommand command, ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values, out int done)
+    {
+        int errno = Batch(command, keys, values, out done);
+        if (errno == 0)
+            return true;
+        bool mayContinue = IsUnsupported(errno) || (errno == Errno.ENOENT && command == BpfCommand.MapDeleteBatch);
+        return mayContinue ? false : throw Map.Failure(command, errno);
+    }
+
+    // ENOTSUPP and, before 5.6, EINVAL come before the kernel has counted anything.
+    private static bool IsUnsupported(int errno) => errno is Errno.ENOTSUPP or Errno.EOPNOTSUPP or Errno.EINVAL;
+
+    private unsafe int Batch(BpfCommand command, ReadOnlySpan<TKey> keys, ReadOnlySpan<TValue> values, out int done)
     {
         using var use = Map.Handle.Use();
         fixed (TKey* keyPointer = keys)
@@ -120,14 +165,9 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
                 Count = (uint)keys.Length,
                 MapFd = (uint)use.Descriptor,
             };
-            int errno = -BpfSystemCall.Try(command, ref attributes);
-            // ENOTSUPP and, before 5.6, EINVAL come before the kernel has counted anything.
-            bool unsupported = errno is Errno.ENOTSUPP or Errno.EOPNOTSUPP or Errno.EINVAL;
-            done = unsupported ? 0 : (int)Math.Min(attributes.Count, (uint)keys.Length);
-            if (errno <= 0)
-                return true;
-            bool mayContinue = unsupported || (errno == Errno.ENOENT && command == BpfCommand.MapDeleteBatch);
-            return mayContinue ? false : throw Map.Failure(command, errno);
+            int errno = Math.Max(0, -BpfSystemCall.Try(command, ref attributes));
+            done = IsUnsupported(errno) ? 0 : (int)Math.Min(attributes.Count, (uint)keys.Length);
+            return errno;
         }
     }
 }

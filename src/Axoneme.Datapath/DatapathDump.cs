@@ -57,14 +57,16 @@ public sealed class DatapathDump : IDisposable
 
     public IEnumerable<EndpointMapEntry> Endpoints() => new EndpointMapTarget(_maps).Read().Select(e => e.Value);
 
-    public IEnumerable<ServiceMapEntry> Services() => new ServiceTarget(_maps).Read().Values;
+    public IEnumerable<ServiceMapEntry> Services() => ServiceTarget.Read(_maps).Values;
 
     /// <summary>The services slot by slot, whether or not the parts fit together.</summary>
     public IEnumerable<ServiceSlotEntry> ServiceSlots()
     {
-        var slots = new ServiceSlots(_maps);
-        Dictionary<(uint Id, bool IsV6), BackendMapEntry> backends = slots.ReadBackends();
-        var all = slots.ReadSlots().ToList();
+        var reader = new ServiceReader(_maps, maglev: null);
+        Dictionary<(uint Id, bool IsV6), BackendMapEntry> backends = [];
+        foreach ((uint id, BackendMapEntry backend) in reader.Backends())
+            backends[(id, backend.Address.Address.IsV6)] = backend;
+        var all = reader.Slots().ToList();
         var numbers = all.Where(s => s.Slot == 0).ToDictionary(s => s.Key, s => s.Value.RevNat);
         foreach ((ServiceMapKey key, ushort slot, LbService value) in all)
         {
@@ -81,7 +83,7 @@ public sealed class DatapathDump : IDisposable
 
     /// <summary>Backends by their id, which is unique within a family.</summary>
     public IEnumerable<(uint Id, BackendMapEntry Backend)> Backends()
-        => new ServiceSlots(_maps).ReadBackends().Select(b => (b.Key.Id, b.Value));
+        => new ServiceReader(_maps, maglev: null).Backends();
 
     /// <summary>Endpoints that have a policy.</summary>
     public IEnumerable<ushort> PolicyEndpoints() => new PolicyTarget(_maps).PinnedEndpoints();

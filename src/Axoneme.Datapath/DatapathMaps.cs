@@ -55,6 +55,42 @@ public sealed class DatapathMaps : IDisposable
 
     public BpfMap<LbRevNatKey, Lb6RevNat> ReverseNat6 => field ??= View(Maps.CiliumLb6ReverseNat);
 
+    /// <summary>The backends of services with session affinity, by service number.</summary>
+    public BpfMap<LbAffinityMatch, byte> AffinityMatches => field ??= View(Maps.CiliumLbAffinityMatch);
+
+    public BpfMap<LbAffinityKey, LbAffinity> Affinity4 => field ??= View(Maps.CiliumLb4Affinity);
+
+    public BpfMap<LbAffinityKey, LbAffinity> Affinity6 => field ??= View(Maps.CiliumLb6Affinity);
+
+    public BpfMap<Lb4SourceRange, byte> SourceRanges4 => field ??= View(Maps.CiliumLb4SourceRange);
+
+    public BpfMap<Lb6SourceRange, byte> SourceRanges6 => field ??= View(Maps.CiliumLb6SourceRange);
+
+    /// <summary>Maglev tables by service number; a lookup gives the table's id.</summary>
+    public BpfMap<LbRevNatKey, uint> Maglev4 => field ??= View(Maps.CiliumLb4Maglev);
+
+    public BpfMap<LbRevNatKey, uint> Maglev6 => field ??= View(Maps.CiliumLb6Maglev);
+
+    public BpfMap<Lb4SkipKey, byte> Skipped4 => field ??= View(Maps.CiliumSkipLb4);
+
+    public BpfMap<Lb6SkipKey, byte> Skipped6 => field ??= View(Maps.CiliumSkipLb6);
+
+    public BpfMap<Nat4Key, Nat4Entry> Nat4 => field ??= View(Maps.CiliumSnatV4External);
+
+    public BpfMap<Nat6Key, Nat6Entry> Nat6 => field ??= View(Maps.CiliumSnatV6External);
+
+    /// <summary>By tries: how many connections needed so many more ports; the last element counts those that got none.</summary>
+    public BpfPerCpuMap<uint, uint> NatRetries4 => field ??= this[Maps.CiliumSnatV4AllocRetries.Spec.Name].AsPerCpu<uint, uint>();
+
+    public BpfPerCpuMap<uint, uint> NatRetries6 => field ??= this[Maps.CiliumSnatV6AllocRetries.Spec.Name].AsPerCpu<uint, uint>();
+
+    public BpfMap<Masq4Prefix, byte> MasqueradeExceptions4 => field ??= View(Maps.CiliumIpmasqV4);
+
+    public BpfMap<Masq6Prefix, byte> MasqueradeExceptions6 => field ??= View(Maps.CiliumIpmasqV6);
+
+    /// <summary>The devices that lead out of the node, by index.</summary>
+    public BpfMap<uint, DeviceInfo> Devices => field ??= View(Maps.CiliumDevices);
+
     public BpfMap<uint, PolicyState> PolicyStates => field ??= View(Maps.CiliumPolicyState);
 
     public BpfPerCpuMap<uint, Metric> Metrics => field ??= this[Maps.CiliumMetrics.Spec.Name].AsPerCpu<uint, Metric>();
