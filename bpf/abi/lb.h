@@ -150,6 +150,18 @@ struct lb6_reverse_sk {
 	__u16 rev_nat;
 };
 
+/* Socket that names its peer with each datagram, and service -> the backend it has there. */
+struct lb_datagram_key {
+	__u64 cookie;
+	__u16 rev_nat;
+	__u16 reserved[3];
+};
+
+struct lb_datagram_peer {
+	__u32 backend;
+	__u32 last_used_s; /* CLOCK_MONOTONIC */
+};
+
 /* Session affinity: the backend that a client had. */
 struct lb_affinity_key {
 	struct ip_addr
@@ -211,6 +223,8 @@ struct lb6_skip_key {
 	__u8 reserved[5];
 };
 
+ABI_SIZE(lb_datagram_key, 16);
+ABI_SIZE(lb_datagram_peer, 8);
 ABI_SIZE(lb_affinity_key, 20);
 ABI_SIZE(lb_affinity, 8);
 ABI_SIZE(lb_affinity_match, 8);

@@ -45,6 +45,15 @@ public sealed record DatapathOptions
     /// <summary>kube-proxy-replacement / bpf-lb-sock: translate service addresses when sockets connect.</summary>
     public bool SocketLoadBalancing { get; init; } = true;
 
+    /// <summary>bpf-lb-sock-hostns-only: not those of pods.</summary>
+    public bool SocketsOfHostOnly { get; init; }
+
+    /// <summary>node-port-bind-protection: no socket of the node may bind to a node port of a service (EADDRINUSE).</summary>
+    public bool NodePortBindProtection { get; init; } = true;
+
+    /// <summary>disable-external-ip-mitigation=false: sockets reach a service by an external IP only where that is an address of this node.</summary>
+    public bool ExternalIpsOfNodeOnly { get; init; } = true;
+
     /// <summary>
     /// Translate service addresses packet by packet for traffic of pods: where their sockets are not translated (no socket hooks, or
     /// bpf-lb-sock-hostns-only). Off by default, because the sockets' translation costs less.

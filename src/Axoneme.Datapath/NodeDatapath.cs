@@ -235,7 +235,7 @@ public sealed class NodeDatapath : IDisposable
             return;
         }
 
-        BpfObject sockets = LoadOnce(SockObject.Image, SockObject.Image.DefaultConstants<SockConstants>());
+        BpfObject sockets = LoadOnce(SockObject.Image, SocketConstants());
         Directory.CreateDirectory(Paths.SocketLinks);
         foreach ((string name, BpfAttachType type, bool isV6) in SocketHooks)
         {
@@ -249,16 +249,29 @@ public sealed class NodeDatapath : IDisposable
         }
     }
 
+    private SockConstants SocketConstants()
+    {
+        SockConstants constants = SharedConstants<SockConstants>(SockObject.Image);
+        using NetworkNamespace? own = Options.HostNamespace is null ? NetworkNamespace.OpenCurrent() : null;
+        constants.HostNetnsCookie = (Options.HostNamespace ?? own!).ReadCookie();
+        constants.SocketsOfHostOnly = Options.SocketsOfHostOnly;
+        constants.ProtectNodePorts = Options.NodePortBindProtection;
+        constants.ExternalIpsOfNodeOnly = Options.ExternalIpsOfNodeOnly;
+        return constants;
+    }
+
     private static readonly (string Name, BpfAttachType Type, bool IsV6)[] SocketHooks =
     [
         (SockObject.SockConnect4, BpfAttachType.CgroupInet4Connect, false),
         (SockObject.SockSendmsg4, BpfAttachType.CgroupUdp4SendMessage, false),
         (SockObject.SockRecvmsg4, BpfAttachType.CgroupUdp4ReceiveMessage, false),
         (SockObject.SockGetpeername4, BpfAttachType.CgroupInet4GetPeerName, false),
+        (SockObject.SockPostBind4, BpfAttachType.CgroupInet4PostBind, false),
         (SockObject.SockConnect6, BpfAttachType.CgroupInet6Connect, true),
         (SockObject.SockSendmsg6, BpfAttachType.CgroupUdp6SendMessage, true),
         (SockObject.SockRecvmsg6, BpfAttachType.CgroupUdp6ReceiveMessage, true),
         (SockObject.SockGetpeername6, BpfAttachType.CgroupInet6GetPeerName, true),
+        (SockObject.SockPostBind6, BpfAttachType.CgroupInet6PostBind, true),
     ];
 
     // Pins of devices that the options no longer name, or that are gone.

@@ -16,6 +16,7 @@ public enum AbiLimits : uint
     [CType("LIMIT_LB_BACKENDS")] LbBackends = 65536,
     [CType("LIMIT_LB_REVERSE_NAT")] LbReverseNat = 65536,
     [CType("LIMIT_LB_REVERSE_SK")] LbReverseSk = 262144,
+    [CType("LIMIT_LB_DATAGRAM_PEERS")] LbDatagramPeers = 65536,
     [CType("LIMIT_LB_AFFINITY")] LbAffinity = 65536,
     [CType("LIMIT_LB_SOURCE_RANGES")] LbSourceRanges = 65536,
     [CType("LIMIT_LB_MAGLEV")] LbMaglev = 65536,

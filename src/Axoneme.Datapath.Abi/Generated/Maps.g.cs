@@ -98,6 +98,9 @@ public static class Maps
     /// <summary>cilium_lb_affinity_match: Hash, pinned</summary>
     public static BpfMapDescriptor<LbAffinityMatch, byte> CiliumLbAffinityMatch { get; } = new(new BpfMapSpec("cilium_lb_affinity_match", BpfMapType.Hash, 8, 1, 65536, (BpfMapFlags)1) { PinByName = true });
 
+    /// <summary>cilium_lb_datagram_peers: LruHash, pinned</summary>
+    public static BpfMapDescriptor<LbDatagramKey, LbDatagramPeer> CiliumLbDatagramPeers { get; } = new(new BpfMapSpec("cilium_lb_datagram_peers", BpfMapType.LruHash, 16, 8, 65536) { PinByName = true });
+
     /// <summary>cilium_lxc: Hash, pinned</summary>
     public static BpfMapDescriptor<Endpoint4Key, EndpointInfo> CiliumLxc { get; } = new(new BpfMapSpec("cilium_lxc", BpfMapType.Hash, 4, 24, 65536, (BpfMapFlags)1) { PinByName = true });
 
@@ -132,5 +135,5 @@ public static class Maps
     public static BpfMapDescriptor<Nat6Key, Nat6Entry> CiliumSnatV6External { get; } = new(new BpfMapSpec("cilium_snat_v6_external", BpfMapType.LruHash, 40, 32, 524288) { PinByName = true });
 
     /// <summary>Every declared map.</summary>
-    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCallsPod.Spec, CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumDevices.Spec, CiliumEndpointSettings.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpmasqV4.Spec, CiliumIpmasqV6.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4Affinity.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4Maglev.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb4SourceRange.Spec, CiliumLb6Affinity.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6Maglev.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLb6SourceRange.Spec, CiliumLbAffinityMatch.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec, CiliumSkipLb4.Spec, CiliumSkipLb6.Spec, CiliumSnatV4AllocRetries.Spec, CiliumSnatV4External.Spec, CiliumSnatV6AllocRetries.Spec, CiliumSnatV6External.Spec];
+    public static IReadOnlyList<BpfMapSpec> All { get; } = [CiliumCallsPod.Spec, CiliumCt4Global.Spec, CiliumCt6Global.Spec, CiliumDevices.Spec, CiliumEndpointSettings.Spec, CiliumEvents.Spec, CiliumEventsLost.Spec, CiliumIpcache6Exact.Spec, CiliumIpcache6V2.Spec, CiliumIpcacheExact.Spec, CiliumIpcacheV2.Spec, CiliumIpmasqV4.Spec, CiliumIpmasqV6.Spec, CiliumIpv4FragDatagrams.Spec, CiliumIpv6FragDatagrams.Spec, CiliumLb4Affinity.Spec, CiliumLb4BackendsV3.Spec, CiliumLb4Maglev.Spec, CiliumLb4ReverseNat.Spec, CiliumLb4ReverseSk.Spec, CiliumLb4ServicesV2.Spec, CiliumLb4SourceRange.Spec, CiliumLb6Affinity.Spec, CiliumLb6BackendsV3.Spec, CiliumLb6Maglev.Spec, CiliumLb6ReverseNat.Spec, CiliumLb6ReverseSk.Spec, CiliumLb6ServicesV2.Spec, CiliumLb6SourceRange.Spec, CiliumLbAffinityMatch.Spec, CiliumLbDatagramPeers.Spec, CiliumLxc.Spec, CiliumLxc6.Spec, CiliumMetrics.Spec, CiliumPolicyMaps.Spec, CiliumPolicyState.Spec, CiliumSkipLb4.Spec, CiliumSkipLb6.Spec, CiliumSnatV4AllocRetries.Spec, CiliumSnatV4External.Spec, CiliumSnatV6AllocRetries.Spec, CiliumSnatV6External.Spec];
 }

@@ -170,3 +170,21 @@ public interface IPodConstants
     /// <summary>Drop what comes from another source address</summary>
     bool VerifySourceAddress { get; set; }
 }
+
+public interface ISockConstants
+{
+    /// <summary>Translate an external IP only if it is an address of this node: else whoever may write a service could take over any address (CVE-2020-8554)</summary>
+    bool ExternalIpsOfNodeOnly { get; set; }
+
+    /// <summary>Cookie of the node&apos;s own network namespace; 0 not known</summary>
+    ulong HostNetnsCookie { get; set; }
+
+    /// <summary>What connect and sendmsg fail with for a service without backends (EHOSTUNREACH)</summary>
+    uint NoBackendErrno { get; set; }
+
+    /// <summary>Let no socket of the node bind to a node port in use</summary>
+    bool ProtectNodePorts { get; set; }
+
+    /// <summary>Leave the sockets of pods alone: their packets are translated instead</summary>
+    bool SocketsOfHostOnly { get; set; }
+}

@@ -27,6 +27,12 @@ public static class SockObject
     /// <summary>Program in section cgroup/getpeername6.</summary>
     public const string SockGetpeername6 = "sock_getpeername6";
 
+    /// <summary>Program in section cgroup/post_bind4.</summary>
+    public const string SockPostBind4 = "sock_post_bind4";
+
+    /// <summary>Program in section cgroup/post_bind6.</summary>
+    public const string SockPostBind6 = "sock_post_bind6";
+
     /// <summary>Program in section cgroup/recvmsg4.</summary>
     public const string SockRecvmsg4 = "sock_recvmsg4";
 
@@ -41,57 +47,207 @@ public static class SockObject
 }
 
 /// <summary>Load-time constants of SockObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 24)]
-public struct SockConstants : IBpfConstants, ILbConstants
+[StructLayout(LayoutKind.Explicit, Size = 128)]
+public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants, ISockConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
-        ("service_affinity", 0, 1),
-        ("service_maglev", 1, 1),
-        ("maglev_slots", 4, 4),
-        ("maglev_seed", 8, 4),
-        ("node_port_min", 12, 2),
-        ("node_port_max", 14, 2),
-        ("reject_without_backend", 16, 1),
-        ("service_wildcards", 17, 1),
-        ("no_backend_errno", 20, 4),
+        ("no_backend_errno", 0, 4),
+        ("host_netns_cookie", 8, 8),
+        ("sockets_of_host_only", 16, 1),
+        ("protect_node_ports", 17, 1),
+        ("external_ips_of_node_only", 18, 1),
+        ("clock_jiffies", 19, 1),
+        ("jiffies_base", 24, 8),
+        ("clock_base_s", 32, 4),
+        ("jiffies_reciprocal", 36, 4),
+        ("service_affinity", 40, 1),
+        ("service_maglev", 41, 1),
+        ("maglev_slots", 44, 4),
+        ("maglev_seed", 48, 4),
+        ("node_port_min", 52, 2),
+        ("node_port_max", 54, 2),
+        ("reject_without_backend", 56, 1),
+        ("service_wildcards", 57, 1),
+        ("uplink_ifindex", 60, 4),
+        ("uplink_mtu", 64, 4),
+        ("tunnel_ifindex", 68, 4),
+        ("tunnel_mtu", 72, 4),
+        ("tunnel_port", 76, 2),
+        ("stack_routes_world", 78, 1),
+        ("world_identity4", 80, 4),
+        ("world_identity6", 84, 4),
+        ("ct_tcp_timeout_s", 88, 4),
+        ("ct_tcp_syn_timeout_s", 92, 4),
+        ("ct_tcp_fin_timeout_s", 96, 4),
+        ("ct_any_timeout_s", 100, 4),
+        ("ct_service_tcp_timeout_s", 104, 4),
+        ("ct_service_any_timeout_s", 108, 4),
+        ("conntrack_accounting", 112, 1),
+        ("drop_events", 113, 1),
+        ("trace_events", 114, 1),
+        ("policy_verdict_events", 115, 1),
+        ("trace_aggregation", 116, 1),
+        ("trace_tcp_flags", 117, 1),
+        ("trace_interval_s", 120, 4),
+        ("event_wakeup_bytes", 124, 4),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
 
-    /// <summary>Whether session affinity is looked at</summary>
+    /// <summary>What connect and sendmsg fail with for a service without backends (EHOSTUNREACH)</summary>
     [field: FieldOffset(0)]
+    public uint NoBackendErrno { get; set; }
+
+    /// <summary>Cookie of the node&apos;s own network namespace; 0 not known</summary>
+    [field: FieldOffset(8)]
+    public ulong HostNetnsCookie { get; set; }
+
+    /// <summary>Leave the sockets of pods alone: their packets are translated instead</summary>
+    [field: FieldOffset(16)]
+    public bool SocketsOfHostOnly { get; set; }
+
+    /// <summary>Let no socket of the node bind to a node port in use</summary>
+    [field: FieldOffset(17)]
+    public bool ProtectNodePorts { get; set; }
+
+    /// <summary>Translate an external IP only if it is an address of this node: else whoever may write a service could take over any address (CVE-2020-8554)</summary>
+    [field: FieldOffset(18)]
+    public bool ExternalIpsOfNodeOnly { get; set; }
+
+    /// <summary>Count time in jiffies, else by the coarse clock</summary>
+    [field: FieldOffset(19)]
+    public bool ClockJiffies { get; set; }
+
+    /// <summary>Jiffies at the second clock_base_s</summary>
+    [field: FieldOffset(24)]
+    public ulong JiffiesBase { get; set; }
+
+    /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
+    [field: FieldOffset(32)]
+    public uint ClockBaseS { get; set; }
+
+    /// <summary>2^32 by the jiffies in a second, rounded up</summary>
+    [field: FieldOffset(36)]
+    public uint JiffiesReciprocal { get; set; }
+
+    /// <summary>Whether session affinity is looked at</summary>
+    [field: FieldOffset(40)]
     public bool ServiceAffinity { get; set; }
 
     /// <summary>Whether any service may choose backends by Maglev tables</summary>
-    [field: FieldOffset(1)]
+    [field: FieldOffset(41)]
     public bool ServiceMaglev { get; set; }
 
     /// <summary>Slots of each Maglev table, a prime</summary>
-    [field: FieldOffset(4)]
+    [field: FieldOffset(44)]
     public uint MaglevSlots { get; set; }
 
     /// <summary>Of the hash over the connection; the same on all nodes</summary>
-    [field: FieldOffset(8)]
+    [field: FieldOffset(48)]
     public uint MaglevSeed { get; set; }
 
     /// <summary>First of the range of node ports (30000)</summary>
-    [field: FieldOffset(12)]
+    [field: FieldOffset(52)]
     public ushort NodePortMin { get; set; }
 
     /// <summary>Last of it (32767)</summary>
-    [field: FieldOffset(14)]
+    [field: FieldOffset(54)]
     public ushort NodePortMax { get; set; }
 
     /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
-    [field: FieldOffset(16)]
+    [field: FieldOffset(56)]
     public bool RejectWithoutBackend { get; set; }
 
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
-    [field: FieldOffset(17)]
+    [field: FieldOffset(57)]
     public bool ServiceWildcards { get; set; }
 
-    /// <summary>What connect and sendmsg fail with for a service without backends (EHOSTUNREACH)</summary>
-    [field: FieldOffset(20)]
-    public uint NoBackendErrno { get; set; }
+    /// <summary>Device of direct routes to other nodes; 0 asks the routing table for each packet</summary>
+    [field: FieldOffset(60)]
+    public uint UplinkIfindex { get; set; }
+
+    /// <summary>Largest IP packet that direct routes carry</summary>
+    [field: FieldOffset(64)]
+    public uint UplinkMtu { get; set; }
+
+    /// <summary>Tunnel device; 0 routes to other nodes directly</summary>
+    [field: FieldOffset(68)]
+    public uint TunnelIfindex { get; set; }
+
+    /// <summary>Largest IP packet that fits into the tunnel</summary>
+    [field: FieldOffset(72)]
+    public uint TunnelMtu { get; set; }
+
+    /// <summary>UDP port of the tunnel, network order (8472); pods may not send to it on nodes</summary>
+    [field: FieldOffset(76)]
+    public NetU16 TunnelPort { get; set; }
+
+    /// <summary>Leave traffic that goes out of the cluster to the host stack, which may masquerade it</summary>
+    [field: FieldOffset(78)]
+    public bool StackRoutesWorld { get; set; }
+
+    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    [field: FieldOffset(80)]
+    public uint WorldIdentity4 { get; set; }
+
+    /// <summary>Identity of IPv6 addresses that are not known</summary>
+    [field: FieldOffset(84)]
+    public uint WorldIdentity6 { get; set; }
+
+    /// <summary>Life of an established TCP connection without packets</summary>
+    [field: FieldOffset(88)]
+    public uint CtTcpTimeoutS { get; set; }
+
+    /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
+    [field: FieldOffset(92)]
+    public uint CtTcpSynTimeoutS { get; set; }
+
+    /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
+    [field: FieldOffset(96)]
+    public uint CtTcpFinTimeoutS { get; set; }
+
+    /// <summary>Life of a connection that is not TCP</summary>
+    [field: FieldOffset(100)]
+    public uint CtAnyTimeoutS { get; set; }
+
+    /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
+    [field: FieldOffset(104)]
+    public uint CtServiceTcpTimeoutS { get; set; }
+
+    /// <summary>Likewise for other protocols</summary>
+    [field: FieldOffset(108)]
+    public uint CtServiceAnyTimeoutS { get; set; }
+
+    /// <summary>Count packets and bytes of each connection</summary>
+    [field: FieldOffset(112)]
+    public bool ConntrackAccounting { get; set; }
+
+    /// <summary>Send an event for each dropped packet</summary>
+    [field: FieldOffset(113)]
+    public bool DropEvents { get; set; }
+
+    /// <summary>Send trace events</summary>
+    [field: FieldOffset(114)]
+    public bool TraceEvents { get; set; }
+
+    /// <summary>Send an event for each policy verdict</summary>
+    [field: FieldOffset(115)]
+    public bool PolicyVerdictEvents { get; set; }
+
+    /// <summary>Which packets get a trace event</summary>
+    [field: FieldOffset(116)]
+    public byte TraceAggregation { get; set; }
+
+    /// <summary>TCP flags whose first appearance is traced</summary>
+    [field: FieldOffset(117)]
+    public byte TraceTcpFlags { get; set; }
+
+    /// <summary>Time between trace events of one direction of a connection</summary>
+    [field: FieldOffset(120)]
+    public uint TraceIntervalS { get; set; }
+
+    /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
+    [field: FieldOffset(124)]
+    public uint EventWakeupBytes { get; set; }
 }

@@ -766,6 +766,43 @@ public struct LbBackendKey : IEquatable<LbBackendKey>
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
 
+[CType("struct lb_datagram_key")]
+[StructLayout(LayoutKind.Explicit, Size = 16)]
+public struct LbDatagramKey : IEquatable<LbDatagramKey>
+{
+    [FieldOffset(0), CType("cookie")] public ulong Cookie;
+    [FieldOffset(8), CType("rev_nat")] public ushort RevNat;
+    [FieldOffset(10), CType("reserved")] public UshortArray3 Reserved;
+
+    public static bool operator ==(in LbDatagramKey left, in LbDatagramKey right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in LbDatagramKey left, in LbDatagramKey right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(LbDatagramKey other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is LbDatagramKey other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
+[CType("struct lb_datagram_peer")]
+[StructLayout(LayoutKind.Explicit, Size = 8)]
+public struct LbDatagramPeer : IEquatable<LbDatagramPeer>
+{
+    [FieldOffset(0), CType("backend")] public uint Backend;
+    [FieldOffset(4), CType("last_used_s")] public uint LastUsedS;
+
+    public static bool operator ==(in LbDatagramPeer left, in LbDatagramPeer right) => StructBytes.Equal(in left, in right);
+
+    public static bool operator !=(in LbDatagramPeer left, in LbDatagramPeer right) => !StructBytes.Equal(in left, in right);
+
+    public readonly bool Equals(LbDatagramPeer other) => StructBytes.Equal(in this, in other);
+
+    public readonly override bool Equals(object? obj) => obj is LbDatagramPeer other && Equals(other);
+
+    public readonly override int GetHashCode() => StructBytes.Hash(in this);
+}
+
 [CType("struct lb_maglev_pair")]
 [StructLayout(LayoutKind.Explicit, Size = 8)]
 public struct LbMaglevPair : IEquatable<LbMaglevPair>

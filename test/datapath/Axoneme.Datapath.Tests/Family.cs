@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Net;
+using System.Net.Sockets;
+
 namespace Axoneme.Datapath.Tests;
 
 /// <summary>Addresses of the test cluster in one IP version: each test of the datapath runs in both.</summary>
@@ -15,12 +18,19 @@ public sealed record Family(bool IsV6)
     public string OutsidePrefix => IsV6 ? "2001:db8::/32" : "203.0.113.0/24";
     public string Service => IsV6 ? "fd00:96::10" : "10.96.0.10";
     public string Loopback => IsV6 ? "fe80::1" : "169.254.42.1";
+    public string Any => IsV6 ? "::" : "0.0.0.0";
+    public string Self => IsV6 ? "::1" : "127.0.0.1";
     public string Stranger => IsV6 ? "fd00:244::66" : "10.244.0.66";
     public byte Icmp => IsV6 ? (byte)58 : (byte)1;
     public byte EchoRequest => IsV6 ? (byte)128 : (byte)8;
 
     /// <summary>Type and code of "port unreachable".</summary>
     public (byte Type, byte Code) PortUnreachable => IsV6 ? ((byte)1, (byte)4) : ((byte)3, (byte)3);
+
+    public AddressFamily Sockets => IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
+
+    /// <summary>The loopback address and a port that the kernel chooses.</summary>
+    public IPEndPoint LoopbackEndpoint => new(IPAddress.Parse(Self), 0);
 
     public string At(string address, ushort port) => IsV6 ? $"[{address}]:{port}" : $"{address}:{port}";
 

@@ -35,8 +35,10 @@ public sealed class Node : IDisposable
     public const uint Uplink = 11;
     public const uint Tunnel = 12;
     public const uint World = 2;
+    public const uint MaglevSlots = 251;
     private static readonly string[] LargeMaps =
-        ["cilium_ct4_global", "cilium_ct6_global", "cilium_ipcache_exact", "cilium_ipcache6_exact", "cilium_lb4_reverse_sk", "cilium_lb6_reverse_sk"];
+        ["cilium_ct4_global", "cilium_ct6_global", "cilium_ipcache_exact", "cilium_ipcache6_exact", "cilium_lb4_reverse_sk", "cilium_lb6_reverse_sk", "cilium_lb_datagram_peers",
+            "cilium_lb4_affinity", "cilium_lb6_affinity", "cilium_snat_v4_external", "cilium_snat_v6_external"];
 
     private readonly List<BpfObject> _objects = [];
     private readonly List<IDisposable> _owned = [];
@@ -54,6 +56,8 @@ public sealed class Node : IDisposable
         Overlay = Load(OverlayObject.Image, OverlayObject.Image.DefaultConstants<OverlayConstants>(), Common);
         PodConstants pod = PodObject.Image.DefaultConstants<PodConstants>();
         pod.PerPacketLb = perPacketLb;
+        pod.ServiceMaglev = true;
+        pod.MaglevSlots = MaglevSlots;
         Shared = Load(PodObject.Image, pod, Common);
         InstallShared();
         _events = OpenEvents();
@@ -175,6 +179,17 @@ public sealed class Node : IDisposable
         WriteSlot(address, port, 0, protocol, new LbService { Count = (ushort)backends.Length, RevNat = reverseNat });
     }
 
+    /// <summary>Puts a Maglev table into its place; it lives as long as the node.</summary>
+    public void AddMaglevTable(ushort reverseNat, bool isV6, LbMaglevPair[] pairs)
+    {
+        BpfMapSpec spec = (isV6 ? Maps.CiliumLb6Maglev : Maps.CiliumLb4Maglev).Spec;
+        BpfMap table = BpfMap.Create(spec.Inner! with { MaxEntries = (uint)pairs.Length });
+        _owned.Add(table);
+        for (uint i = 0; i < pairs.Length; i++)
+            table.As<uint, LbMaglevPair>().Update(i, pairs[i]);
+        _maps[spec.Name].SetInner(BitConverter.GetBytes(reverseNat), table);
+    }
+
     public Outcome Send(Pod pod, Packet packet, uint segment = 0) => Run(pod.Programs.Program(EndpointObject.EndpointEgress), packet.ToBytes(), segment: segment);
 
     /// <summary>What the host stack sends to the pod.</summary>
@@ -217,7 +232,7 @@ public sealed class Node : IDisposable
         return Load(EndpointObject.Image, constants, Common);
     }
 
-    public BpfObject LoadSocketPrograms() => Load(SockObject.Image, SockObject.Image.DefaultConstants<SockConstants>(), constants => constants);
+    public BpfObject LoadSocketPrograms(SockConstants constants) => Load(SockObject.Image, constants, constants => constants);
 
     public static Ip6Addr Ip6(IpAddress address)
     {
