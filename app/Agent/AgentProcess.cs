@@ -5,6 +5,7 @@ using Axoneme.Agent.Cni;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Flows;
+using Axoneme.Agent.Health;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Sockets;
@@ -44,6 +45,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
 
         _modules.Start("api-watches", control.Cluster.RunAsync, cancellation);
         _modules.Start("node-listeners", control.Listeners.RunAsync, cancellation);
+        if (options.Services.KubeProxyHealthz is { } healthz)
+            _modules.Start("kube-proxy-healthz", cancel => ServeKubeProxyHealthzAsync(healthz, sources, cancel), cancellation);
         LocalNode node = await discovery.DiscoverAsync(cancellation);
         using NodeDatapath datapath = await StartDatapathAsync(node, cancellation);
         using var events = new EventSource(datapath.Maps);
@@ -187,6 +190,13 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         if (options.Services.SocketTranslation)
             _modules.Start(SocketTermination.ModuleName, termination.RunAsync, cancellation);
         return termination;
+    }
+
+    private async Task ServeKubeProxyHealthzAsync(ListenAddress address, ApiSources sources, CancellationToken cancellation)
+    {
+        var page = new KubeProxyHealthz(sources.NotReadyReason, TimeProvider.System);
+        using HttpResponder responder = page.Listen(address, loggers.CreateLogger<HttpResponder>());
+        await Task.Delay(Timeout.Infinite, cancellation);
     }
 
     private HubbleObserver StartHubble(

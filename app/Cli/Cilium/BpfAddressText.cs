@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.AgentApi;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Network;

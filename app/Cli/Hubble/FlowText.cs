@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.AgentApi;
 using Axoneme.Hubble;
 using Axoneme.Hubble.Api;
 using Axoneme.Network;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace Axoneme.Cli;
+namespace Axoneme.AgentApi;
 
 /// <summary>Reasons of drops, and of the other things counted in the same metric, as text.</summary>
-internal static class DropReasons
+public static class DropReasons
 {
     public static string TextOf(int reason) => reason switch
     {
