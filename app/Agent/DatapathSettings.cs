@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
+using System.Buffers.Binary;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Nodes;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
+using Axoneme.LoadBalancing;
 
 namespace Axoneme.Agent;
 
@@ -37,22 +38,50 @@ internal static class DatapathSettings
         ConntrackTimeouts = options.ConntrackTimeouts,
         RouterIPv4 = node.IPv4Router,
         RouterIPv6 = node.IPv6Router,
-        MapSizes = Sizes(options),
+        NodeAddresses = [.. node.NodeAddresses],
+        Services = Forwarding(options.Services),
+        Masquerade = new Masquerading
+        {
+            IPv4 = options.Masquerade is { Bpf: true, IPv4: true },
+            IPv6 = options.Masquerade is { Bpf: true, IPv6: true },
+            NativeCidr4 = options.IPv4NativeRoutingCidr,
+            NativeCidr6 = options.IPv6NativeRoutingCidr,
+            Exceptions = options.Masquerade.IpMasqAgent,
+        },
+        SocketsOfHostOnly = options.Services.SocketTranslationOfHostOnly,
+        NodePortBindProtection = options.Services.ReplaceKubeProxy && options.Services.NodePortBindProtection,
+        ClockJiffies = options.Maps.ClockProbe,
+        DistributedLru = options.Maps.DistributedLru,
+        MapSizes = Sizes(options.Maps).Sizes(MapSizing.ReadTotalMemory()),
     };
 
-    // One map for all protocols: what upstream divides between TCP and the rest.
-    private static ImmutableDictionary<string, uint> Sizes(AgentOptions options)
+    private static ServiceForwarding Forwarding(ServiceOptions services) => new()
     {
-        uint connections = (uint)((options.Maps.ConntrackTcp ?? 524288) + (options.Maps.ConntrackAny ?? 262144));
-        var services = (uint)options.Maps.LoadBalancer;
-        return new Dictionary<string, uint>
-        {
-            [Maps.CiliumCt4Global.Spec.Name] = connections,
-            [Maps.CiliumCt6Global.Spec.Name] = connections,
-            [Maps.CiliumLb4ServicesV2.Spec.Name] = services,
-            [Maps.CiliumLb6ServicesV2.Spec.Name] = services,
-            [Maps.CiliumLb4BackendsV3.Spec.Name] = services,
-            [Maps.CiliumLb6BackendsV3.Spec.Name] = services,
-        }.ToImmutableDictionary();
-    }
+        NodePorts = services.ReplaceKubeProxy,
+        DirectServerReturn = services.ReplaceKubeProxy && (services.Mode != LoadBalancerMode.Snat || services.ModeAnnotation),
+        Maglev = services.Algorithm == BackendSelection.Maglev || services.AlgorithmAnnotation,
+        MaglevSlots = (uint)services.MaglevTableSize,
+        // The other bytes go into the tables.
+        MaglevSeed = BinaryPrimitives.ReadUInt32BigEndian(services.MaglevSeed.AsSpan()),
+        NodePortMin = services.NodePortMin,
+        NodePortMax = services.NodePortMax,
+        RejectWithoutBackend = services.RejectWithoutBackend,
+        ProtectNodePorts = services.ReplaceKubeProxy && services.ProtectNodePortRange,
+    };
+
+    private static MapSizing Sizes(MapOptions maps) => new()
+    {
+        DynamicSizeRatio = maps.DynamicSizeRatio,
+        ConntrackTcp = maps.ConntrackTcp,
+        ConntrackAny = maps.ConntrackAny,
+        Nat = maps.Nat,
+        SocketReverse = maps.SocketReverse,
+        LoadBalancer = maps.LoadBalancer,
+        Services = maps.Services,
+        Backends = maps.Backends,
+        ReverseNat = maps.ReverseNat,
+        Affinity = maps.Affinity,
+        SourceRanges = maps.SourceRanges,
+        Maglev = maps.Maglev,
+    };
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Runtime.InteropServices;
 using Axoneme.Datapath.Abi;
 using Axoneme.Network;
 
@@ -71,19 +70,4 @@ public sealed record ConntrackEntry(
             ReplyBytes = entry.ReplyBytes,
         };
     }
-}
-
-/// <summary>CLOCK_MONOTONIC, which the programs stamp lifetimes and events with; unlike <see cref="System.Diagnostics.Stopwatch"/> by contract.</summary>
-internal static partial class KernelClock
-{
-    private const int CLOCK_MONOTONIC = 1;
-
-    public static unsafe uint NowSeconds()
-    {
-        long* time = stackalloc long[2];
-        return GetTime(CLOCK_MONOTONIC, time) == 0 ? (uint)time[0] : throw new InvalidOperationException("no monotonic clock");
-    }
-
-    [LibraryImport("libc", EntryPoint = "clock_gettime")]
-    private static unsafe partial int GetTime(int clock, long* time);
 }

@@ -83,6 +83,16 @@ public sealed record DatapathOptions
 
     public ConntrackTimeouts ConntrackTimeouts { get; init; } = new();
 
+    public ServiceForwarding Services { get; init; } = new();
+
+    public Masquerading Masquerade { get; init; } = new();
+
+    /// <summary>enable-bpf-clock-probe: programs count time in jiffies instead of reading a clock.</summary>
+    public bool ClockJiffies { get; init; }
+
+    /// <summary>The node's own addresses in the cluster: of a device's addresses, translated packets leave with these first.</summary>
+    public ImmutableArray<IpAddress> NodeAddresses { get; init; } = [];
+
     /// <summary>The router's addresses, on cilium_host: the pods' gateway (CiliumInternalIP).</summary>
     public IpAddress? RouterIPv4 { get; init; }
 
@@ -90,6 +100,9 @@ public sealed record DatapathOptions
 
     /// <summary>Sizes of maps by map name: bpf-ct-global-tcp-max, bpf-policy-map-max, bpf-lb-map-max, bpf-ipcache-max ...</summary>
     public ImmutableDictionary<string, uint> MapSizes { get; init; } = ImmutableDictionary<string, uint>.Empty;
+
+    /// <summary>bpf-distributed-lru: large maps have a list of least recently used entries for each processor, which they fill unevenly.</summary>
+    public bool DistributedLru { get; init; }
 
     /// <summary>The node's own network namespace; null for the one that this process lives in.</summary>
     public NetworkNamespace? HostNamespace { get; init; }
@@ -114,6 +127,12 @@ public sealed record ConntrackTimeouts
 
     /// <summary>bpf-ct-timeout-regular-any.</summary>
     public TimeSpan Any { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>bpf-ct-timeout-service-tcp: how long the backend of a connection is remembered.</summary>
+    public TimeSpan ServiceTcp { get; init; } = TimeSpan.FromSeconds(8000);
+
+    /// <summary>bpf-ct-timeout-service-any.</summary>
+    public TimeSpan ServiceAny { get; init; } = TimeSpan.FromSeconds(60);
 }
 
 /// <summary>Where things are pinned under the bpffs root.</summary>

@@ -197,7 +197,7 @@ public sealed class EndpointDatapath
 
     private void AttachPrograms(EndpointInterfaceSpec spec, int device, DatapathReport report)
     {
-        EndpointConstants constants = _node.SharedConstants<EndpointConstants>(EndpointObject.Image);
+        EndpointConstants constants = _node.ConstantsFor<EndpointConstants>(EndpointObject.Image);
         constants.EndpointId = spec.EndpointId;
         using BpfObject loaded = _node.Load(EndpointObject.Image, constants);
         string folder = _node.Paths.EndpointLinks(spec.EndpointId);

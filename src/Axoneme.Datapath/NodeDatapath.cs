@@ -16,6 +16,7 @@ public sealed class NodeDatapath : IDisposable
 {
     private readonly Dictionary<BpfObjectImage, (byte[] Constants, BpfObject Object)> _loaded = [];
     private readonly NodeDevices _devices;
+    private readonly ProgramConstants _constants;
 
     private NodeDatapath(DatapathOptions options, DatapathReport report)
     {
@@ -24,6 +25,7 @@ public sealed class NodeDatapath : IDisposable
         Paths = new DatapathPaths(options.BpfRoot);
         Netlink = RouteNetlink.Open(options.HostNamespace);
         _devices = new NodeDevices(options, Netlink);
+        _constants = new ProgramConstants(options, _devices);
         if (BpfFileSystem.Ensure(options.BpfRoot))
             report.AddCreated($"mount {options.BpfRoot}");
         Maps = DatapathMaps.OpenOrCreate(Paths, options.MapSizes, report);
@@ -105,34 +107,10 @@ public sealed class NodeDatapath : IDisposable
         BpfFileSystem.DeleteFolder(Paths.Maps);
     }
 
-    /// <summary>Settings that all packet programs share.</summary>
-    internal T SharedConstants<T>(BpfObjectImage image)
-        where T : unmanaged, IBpfConstants, INodeConstants
-    {
-        T constants = image.DefaultConstants<T>();
-        constants.UplinkIfindex = _devices.Uplinks.Count == 1 ? (uint)_devices.Uplinks[0].Index : 0;
-        constants.UplinkMtu = (uint)_devices.Mtu;
-        constants.TunnelIfindex = (uint)TunnelDevice;
-        constants.TunnelMtu = (uint)_devices.RouteMtu;
-        constants.TunnelPort = Options.TunnelPort;
-        constants.TraceAggregation = (byte)Options.MonitorAggregation;
-        constants.TraceIntervalS = (uint)Options.TraceInterval.TotalSeconds;
-        constants.TraceEvents = Options.TraceEvents;
-        constants.DropEvents = Options.DropEvents;
-        constants.PolicyVerdictEvents = Options.PolicyVerdictEvents;
-        constants.CtTcpTimeoutS = (uint)Options.ConntrackTimeouts.Tcp.TotalSeconds;
-        constants.CtTcpSynTimeoutS = (uint)Options.ConntrackTimeouts.TcpSyn.TotalSeconds;
-        constants.CtTcpFinTimeoutS = (uint)Options.ConntrackTimeouts.TcpFin.TotalSeconds;
-        constants.CtAnyTimeoutS = (uint)Options.ConntrackTimeouts.Any.TotalSeconds;
-        // With two families each has an outside of its own.
-        if (Options.EnableIPv4 && Options.EnableIPv6)
-        {
-            constants.WorldIdentity4 = SecurityIdentity.WorldIPv4.Value;
-            constants.WorldIdentity6 = SecurityIdentity.WorldIPv6.Value;
-        }
-
-        return constants;
-    }
+    /// <summary>The settings of an object as this node's options give them.</summary>
+    internal T ConstantsFor<T>(BpfObjectImage image)
+        where T : unmanaged, IBpfConstants
+        => _constants.For<T>(image);
 
     /// <summary>Runs in the host namespace; attaching to devices needs that.</summary>
     internal T InHost<T>(Func<T> work) => Options.HostNamespace is { } host ? host.Run(work) : work();
@@ -140,6 +118,7 @@ public sealed class NodeDatapath : IDisposable
     private void Ensure(DatapathReport report)
     {
         _devices.Ensure(report);
+        new DeviceTable(Maps, Netlink, Options).Ensure(_devices.Uplinks, _devices.Tunnel);
         InstallPodPrograms(report);
         AttachDevices(report);
         AttachSockets(report);
@@ -149,10 +128,7 @@ public sealed class NodeDatapath : IDisposable
     // Each write replaces a program for all endpoints at once. The pin of the array keeps the programs at work while no agent is.
     private void InstallPodPrograms(DatapathReport report)
     {
-        PodConstants constants = SharedConstants<PodConstants>(PodObject.Image);
-        constants.PerPacketLb = Options.PacketLoadBalancing;
-        constants.VerifySourceAddress = Options.VerifySourceAddress;
-        BpfObject pod = LoadOnce(PodObject.Image, constants);
+        BpfObject pod = LoadOnce<PodConstants>(PodObject.Image);
         Install(PodObject.FromPod, PodCall.FromPod);
         Install(PodObject.ToPod, PodCall.ToPod);
 
@@ -166,8 +142,8 @@ public sealed class NodeDatapath : IDisposable
 
     private void AttachDevices(DatapathReport report)
     {
-        BpfObject host = LoadOnce(HostObject.Image, SharedConstants<HostConstants>(HostObject.Image));
-        BpfObject? overlay = Options.IsTunnel ? LoadOnce(OverlayObject.Image, SharedConstants<OverlayConstants>(OverlayObject.Image)) : null;
+        BpfObject host = LoadOnce<HostConstants>(HostObject.Image);
+        BpfObject? overlay = Options.IsTunnel ? LoadOnce<OverlayConstants>(OverlayObject.Image) : null;
         InHost(() =>
         {
             foreach (Link uplink in _devices.Uplinks)
@@ -184,9 +160,10 @@ public sealed class NodeDatapath : IDisposable
     }
 
     // The verifier takes tens of milliseconds, and repairs come round all the time: what has the same constants is loaded once.
-    private BpfObject LoadOnce<T>(BpfObjectImage image, T constants)
+    private BpfObject LoadOnce<T>(BpfObjectImage image)
         where T : unmanaged, IBpfConstants
     {
+        T constants = _constants.For<T>(image);
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<T>(in constants));
         if (_loaded.TryGetValue(image, out (byte[] Constants, BpfObject Object) known))
         {
@@ -235,7 +212,7 @@ public sealed class NodeDatapath : IDisposable
             return;
         }
 
-        BpfObject sockets = LoadOnce(SockObject.Image, SocketConstants());
+        BpfObject sockets = LoadOnce<SockConstants>(SockObject.Image);
         Directory.CreateDirectory(Paths.SocketLinks);
         foreach ((string name, BpfAttachType type, bool isV6) in SocketHooks)
         {
@@ -247,17 +224,6 @@ public sealed class NodeDatapath : IDisposable
             else
                 File.Delete(pin);
         }
-    }
-
-    private SockConstants SocketConstants()
-    {
-        SockConstants constants = SharedConstants<SockConstants>(SockObject.Image);
-        using NetworkNamespace? own = Options.HostNamespace is null ? NetworkNamespace.OpenCurrent() : null;
-        constants.HostNetnsCookie = (Options.HostNamespace ?? own!).ReadCookie();
-        constants.SocketsOfHostOnly = Options.SocketsOfHostOnly;
-        constants.ProtectNodePorts = Options.NodePortBindProtection;
-        constants.ExternalIpsOfNodeOnly = Options.ExternalIpsOfNodeOnly;
-        return constants;
     }
 
     private static readonly (string Name, BpfAttachType Type, bool IsV6)[] SocketHooks =

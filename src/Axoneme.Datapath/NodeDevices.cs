@@ -142,5 +142,10 @@ internal sealed class NodeDevices(DatapathOptions options, RouteNetlink netlink)
             settings.Add((V6 + "all/forwarding", "1"));
         foreach (string path in Sysctl.WriteAll(options.HostNamespace, settings))
             report.AddCreated($"sysctl {path}");
+        ServiceForwarding services = options.Services;
+        if (services.ProtectNodePorts && InHost(() => ReservedPorts.Ensure(services.NodePortMin, services.NodePortMax)))
+            report.AddCreated($"reservation of ports {services.NodePortMin} to {services.NodePortMax}");
     }
+
+    private T InHost<T>(Func<T> work) => options.HostNamespace is { } host ? host.Run(work) : work();
 }

@@ -9,6 +9,7 @@ namespace Axoneme.Agent.Configuration;
 internal static class ServiceOptionsBinder
 {
     private const int LargestMap = 1 << 24;
+    private const int FewestNatPorts = 1024;
 
     public static ServiceOptions ReadServices(OptionReader reader)
     {
@@ -94,6 +95,9 @@ internal static class ServiceOptionsBinder
             CheckDsr(reader, options);
         if (services.Acceleration != XdpAcceleration.Disabled && !services.ReplaceKubeProxy)
             reader.Problem("bpf-lb-acceleration", "needs kube-proxy-replacement=true: there is nothing to accelerate");
+        // Translated connections get their source ports above the node ports.
+        if (services.NodePortMax > ushort.MaxValue - FewestNatPorts)
+            reader.Problem("node-port-range", $"must leave {FewestNatPorts} ports above it for translated connections");
         if (options.Masquerade.Bpf && !services.ReplaceKubeProxy)
             reader.Problem("enable-bpf-masquerade", "needs kube-proxy-replacement=true");
         if (options.Masquerade.IpMasqAgent && !options.Masquerade.Bpf)
