@@ -8,6 +8,7 @@ using Axoneme.Agent.Flows;
 using Axoneme.Agent.Health;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Nodes;
+using Axoneme.Agent.Services;
 using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
 using Axoneme.Hubble;
@@ -238,6 +239,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         var publisher = new CiliumNodePublisher(control.Client, control.Cluster, node, loggers.CreateLogger<CiliumNodePublisher>());
         var relabelling = new PodRelabelling(control.Cluster, endpoints.Lifecycle, loggers.CreateLogger<PodRelabelling>());
         var cni = new CniServer(Path.Combine(options.StateDirectory, "cni.sock"), endpoints.Lifecycle, loggers.CreateLogger<CniServer>());
+        var addresses = new NodeAddressFollower(options, node, control.Services, loggers.CreateLogger<NodeAddressFollower>());
+        _modules.Start("node-addresses", addresses.RunAsync, cancellation);
         _modules.Start("node-object", publisher.RunAsync, cancellation);
         _modules.Start("pod-labels", relabelling.RunAsync, cancellation);
         _modules.Start("cni-server", cni.RunAsync, cancellation);

@@ -7,7 +7,6 @@ using Axoneme.Agent.Policies;
 using Axoneme.Agent.Services;
 using Axoneme.Agent.Sockets;
 using Axoneme.Kubernetes;
-using Axoneme.LoadBalancing;
 using Axoneme.Policy;
 using Axoneme.Tables;
 using Microsoft.Extensions.Logging;
@@ -38,11 +37,12 @@ internal sealed class ControlPlane : IDisposable
         IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
         RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, loggers.CreateLogger<RemoteNodes>());
         ApiServers = new ApiServerAddresses(Cluster, Ipcache, loggers.CreateLogger<ApiServerAddresses>());
-        Services = new ServiceController(Cluster, new ServiceCatalog(options.NodeName), loggers.CreateLogger<ServiceController>());
+        Events = new EventRecorder(client, "cilium-agent", options.NodeName);
+        Services = new ServiceController(Cluster, Listeners.Table, options, Events, loggers.CreateLogger<ServiceController>());
         foreach (ITable table in new ITable[]
         {
             Ipcache.Table, Policies.Table, PolicyObjects.Statuses, Identities.Table, RemoteNodes.Table, RemoteNodes.Routes,
-            Services.Frontends, Services.Maps, Services.Problems, Listeners.Table,
+            Services.Frontends, Services.Maps, Services.Exemptions.Table, Services.Problems, Listeners.Table,
         })
         {
             Catalog.Add(table);
@@ -71,6 +71,9 @@ internal sealed class ControlPlane : IDisposable
 
     public ServiceController Services { get; }
 
+    /// <summary>What users should see at their objects.</summary>
+    public EventRecorder Events { get; }
+
     /// <summary>Filled by <see cref="NodeListeners.RunAsync"/>, which needs the node's network namespace.</summary>
     public NodeListeners Listeners { get; } = new();
 
@@ -80,6 +83,7 @@ internal sealed class ControlPlane : IDisposable
         modules.Start("identities", IdentityFollower.RunAsync, cancellation);
         modules.Start("nodes", RemoteNodes.RunAsync, cancellation);
         modules.Start("api-server-addresses", ApiServers.RunAsync, cancellation);
+        modules.Start("object-events", Events.RunAsync, cancellation);
         modules.Start("services", Services.RunAsync, cancellation);
         modules.Start("policy-publisher", Policies.RunAsync, cancellation);
         modules.Start("policy-objects", PolicyObjects.RunAsync, cancellation);

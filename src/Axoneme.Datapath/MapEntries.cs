@@ -89,6 +89,12 @@ public sealed record ServiceMapEntry(ServiceMapKey Key)
 {
     public ImmutableArray<BackendMapEntry> Backends { get; init; } = [];
 
+    /// <summary>
+    /// How many of <see cref="Backends"/> new connections choose from; unless set, the active ones or else the terminating ones. Whether a service
+    /// falls back to terminating backends is its own matter, while a backend has one state for all services.
+    /// </summary>
+    public int UsableCount { get => field >= 0 ? field : CountByState(); init; } = -1;
+
     public LbFlags Flags { get; init; }
 
     public LbFlags2 Flags2 { get; init; }
@@ -103,10 +109,24 @@ public sealed record ServiceMapEntry(ServiceMapKey Key)
 
     public bool Equals(ServiceMapEntry? other)
         => other is not null && Key == other.Key && Flags == other.Flags && Flags2 == other.Flags2 && Algorithm == other.Algorithm
-            && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
-            && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
+            && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && UsableCount == other.UsableCount
+            && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan()) && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Key, Flags, Flags2, Backends.Length);
+
+    private int CountByState()
+    {
+        int active = Leading(LbBackendState.Active);
+        return active > 0 ? active : Leading(LbBackendState.Terminating);
+    }
+
+    private int Leading(LbBackendState state)
+    {
+        int count = 0;
+        while (count < Backends.Length && Backends[count].State == state)
+            count++;
+        return count;
+    }
 }
 
 /// <summary>Sockets of one network namespace that reach a frontend's own address instead of its backends.</summary>

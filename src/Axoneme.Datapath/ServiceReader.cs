@@ -215,6 +215,7 @@ internal sealed class ServiceReader(DatapathMaps maps, MaglevTables? maglev)
             Flags2 = (LbFlags2)master.Flags2,
             AffinityTimeoutSeconds = affinity,
             Algorithm = algorithm,
+            UsableCount = master.Count,
             SourceRanges = [.. state.Ranges.Order()],
             Backends = [.. state.Held.Select(b => b.Written!)],
         };

@@ -86,7 +86,7 @@ internal sealed class ServiceRound(
         return desired.Flags == read.Flags && desired.Flags2 == read.Flags2 && algorithm == read.Algorithm
             && desired.AffinityTimeoutSeconds == read.AffinityTimeoutSeconds
             && OwnRanges(desired).ToHashSet().SetEquals(state.Ranges)
-            && desired.Backends.Length == read.Backends.Length
+            && desired.UsableCount == read.UsableCount && desired.Backends.Length == read.Backends.Length
             && desired.Backends.Zip(read.Backends).All(b => b.First.Address == b.Second.Address && IsSameEntry(b.First, b.Second))
             && TableSignature(desired, ids, maglev) == state.MaglevSignature;
     }
@@ -97,6 +97,8 @@ internal sealed class ServiceRound(
     {
         if (desired.Backends.Length > ushort.MaxValue)
             return $"service {desired.Key} has {desired.Backends.Length} backends, more than {ushort.MaxValue}";
+        if (desired.UsableCount > desired.Backends.Length)
+            return $"service {desired.Key} has {desired.Backends.Length} backends, of which {desired.UsableCount} are in use";
         foreach (BackendMapEntry backend in desired.Backends)
         {
             if (backend.Address.Address.IsV6 != state.IsV6)
@@ -122,7 +124,7 @@ internal sealed class ServiceRound(
             PlanBackend(change.Backends[i], desired.Backends[i]);
         }
 
-        int inUse = InUse(desired);
+        int inUse = desired.UsableCount;
         if (!state.IsWildcard)
             PlanNumbered(change, inUse);
         for (int i = 0; i < change.Slots.Length; i++)
@@ -187,29 +189,12 @@ internal sealed class ServiceRound(
         }
     }
 
-    /// <summary>
-    /// Those that get new connections come first. With no active one the terminating ones serve on, rather than nobody.
-    /// </summary>
-    private static int InUse(ServiceMapEntry desired)
-    {
-        int active = Leading(desired, LbBackendState.Active);
-        return active > 0 ? active : Leading(desired, LbBackendState.Terminating);
-    }
-
-    private static int Leading(ServiceMapEntry desired, LbBackendState state)
-    {
-        int count = 0;
-        while (count < desired.Backends.Length && desired.Backends[count].State == state)
-            count++;
-        return count;
-    }
-
     private static LbAlgorithm EffectiveAlgorithm(ServiceMapEntry desired, MaglevTables? maglev)
         => maglev is null ? LbAlgorithm.Random : desired.Algorithm;
 
     private static uint TableSignature(ServiceMapEntry desired, ReadOnlySpan<uint> ids, MaglevTables? maglev)
     {
-        int inUse = InUse(desired);
+        int inUse = desired.UsableCount;
         return maglev is null || desired.Algorithm != LbAlgorithm.Maglev || inUse == 0
             ? 0
             : maglev.Signature(desired.Backends.AsSpan(0, inUse), ids[..inUse]);

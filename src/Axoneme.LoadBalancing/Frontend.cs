@@ -21,25 +21,6 @@ public enum TrafficPolicy : byte
     Local,
 }
 
-/// <summary>Numbers are those of the backend maps.</summary>
-public enum BackendState : byte
-{
-    Active = 0,
-
-    /// <summary>Keeps its connections; gets new ones only where nothing is active.</summary>
-    Terminating = 1,
-    Quarantined = 2,
-    Maintenance = 3,
-}
-
-/// <summary>One place that connections go to.</summary>
-/// <param name="Address">Where.</param>
-/// <param name="State">As the map has it.</param>
-/// <param name="NodeName">Empty when the slice does not say.</param>
-/// <param name="Zone">Empty when the slice does not say.</param>
-/// <param name="Weight">For weighted selection; 100 unless set.</param>
-public sealed record Backend(L4Address Address, BackendState State, string NodeName, string Zone, ushort Weight = 100);
-
 public enum BackendSelection : byte
 {
     Random,
@@ -56,33 +37,33 @@ public enum ForwardingMode : byte
     Dsr,
 }
 
-/// <summary>Where connections go. Compared by value.</summary>
-/// <param name="Backends">
-/// In the order of the map: <see cref="UsableCount"/> that get new connections, then those that are only kept for theirs. Ordered by
-/// state and address.
-/// </param>
-/// <param name="UsableCount">How many of <see cref="Backends"/> new connections may choose from.</param>
-public sealed record BackendSet(ImmutableArray<Backend> Backends, int UsableCount)
-{
-    public static BackendSet Empty { get; } = new([], 0);
-
-    public bool Equals(BackendSet? other)
-        => other is not null && UsableCount == other.UsableCount && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
-
-    public override int GetHashCode() => HashCode.Combine(UsableCount, Backends.Length);
-}
-
 /// <summary>An address that clients use, and where its connections go. Compared by value.</summary>
 public sealed record Frontend
 {
+    /// <summary>Of a node port or host port also 0.0.0.0 or ::, which stands for any node's address (<see cref="IsSurrogate"/>).</summary>
     public required L4Address Address { get; init; }
 
     public required FrontendType Type { get; init; }
 
+    /// <summary>
+    /// The service; of a host port its pod, as <c>POD:host-port:PORT</c>; of a redirected address the policy, as <c>POLICY:local-redirect</c>.
+    /// </summary>
     public required ResourceName Service { get; init; }
+
+    /// <summary>The policy that took the frontend away from its service's own backends; null when none did.</summary>
+    public ResourceName? RedirectPolicy { get; init; }
 
     /// <summary>Empty for a single unnamed port.</summary>
     public string PortName { get; init; } = "";
+
+    /// <summary>As the service's port has it; empty when it says nothing.</summary>
+    public string AppProtocol { get; init; } = "";
+
+    /// <summary>What pods and the node's own sockets reach. The same instance as <see cref="Outside"/> where the two are equal.</summary>
+    public BackendSet Inside { get; init; } = BackendSet.Empty;
+
+    /// <summary>What traffic from outside reaches.</summary>
+    public BackendSet Outside { get; init; } = BackendSet.Empty;
 
     public TrafficPolicy InternalTrafficPolicy { get; init; }
 
@@ -91,35 +72,43 @@ public sealed record Frontend
     /// <summary>Seconds that a client stays with its backend; null: no affinity.</summary>
     public uint? AffinityTimeoutSeconds { get; init; }
 
-    /// <summary>Who may connect from outside; empty: everybody.</summary>
+    /// <summary>Traffic from outside is asked for its source; with no range in <see cref="SourceRanges"/> nobody is on the list.</summary>
+    public bool ChecksSource { get; init; }
+
+    /// <summary>Who may connect from outside or, with <see cref="DenySourceRanges"/>, who may not. Of the frontend's family.</summary>
     public ImmutableArray<IpPrefix> SourceRanges { get; init; } = [];
 
-    /// <summary>
-    /// In the order of the map: <see cref="UsableCount"/> that get new connections, then those that are only kept for theirs. Ordered by
-    /// state and address, and of this node only where the traffic policy says so.
-    /// </summary>
-    public ImmutableArray<Backend> Backends { get; init; } = [];
+    public bool DenySourceRanges { get; init; }
 
-    /// <summary>How many of <see cref="Backends"/> new connections may choose from.</summary>
-    public int UsableCount { get; init; }
+    public BackendSelection Selection { get; init; }
+
+    /// <summary>Of this frontend's protocol, where the node's default depends on it.</summary>
+    public ForwardingMode Forwarding { get; init; }
+
+    /// <summary>Port on which every node tells whether it has ready backends; 0 none.</summary>
+    public ushort HealthCheckNodePort { get; init; }
+
+    /// <summary>Empty for the cluster's own implementation.</summary>
+    public string LoadBalancerClass { get; init; } = "";
+
+    /// <summary>Served on the loopback address only; the address is the surrogate.</summary>
+    public bool IsLoopbackOnly { get; init; }
+
+    /// <summary>
+    /// The entry for 0.0.0.0 or ::, which sockets ask for a port of any node's address. No packet has such a destination, so what it says for
+    /// the outside is what it says for the inside.
+    /// </summary>
+    public bool IsSurrogate => Address.Address.Number == 0;
 
     public bool Equals(Frontend? other)
         => other is not null && Address == other.Address && Type == other.Type && Service == other.Service
-            && PortName == other.PortName && InternalTrafficPolicy == other.InternalTrafficPolicy
-            && ExternalTrafficPolicy == other.ExternalTrafficPolicy && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds
-            && UsableCount == other.UsableCount && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
-            && Backends.AsSpan().SequenceEqual(other.Backends.AsSpan());
+            && RedirectPolicy == other.RedirectPolicy && PortName == other.PortName && AppProtocol == other.AppProtocol
+            && InternalTrafficPolicy == other.InternalTrafficPolicy && ExternalTrafficPolicy == other.ExternalTrafficPolicy
+            && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && ChecksSource == other.ChecksSource
+            && DenySourceRanges == other.DenySourceRanges && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
+            && Selection == other.Selection && Forwarding == other.Forwarding && HealthCheckNodePort == other.HealthCheckNodePort
+            && LoadBalancerClass == other.LoadBalancerClass && IsLoopbackOnly == other.IsLoopbackOnly
+            && Inside.Equals(other.Inside) && Outside.Equals(other.Outside);
 
-    public override int GetHashCode() => HashCode.Combine(Address, Backends.Length);
-}
-
-/// <summary>What one event changed.</summary>
-/// <param name="Upserts">New and changed frontends, by address.</param>
-/// <param name="Deletes">Frontends that are gone, as they were.</param>
-public sealed record CatalogChange(ImmutableArray<Frontend> Upserts, ImmutableArray<Frontend> Deletes)
-{
-    /// <summary>Services that want one of the addresses that the event is about: their problems may have changed.</summary>
-    public ImmutableArray<ResourceName> Concerned { get; init; } = [];
-
-    public bool IsEmpty => Upserts.IsEmpty && Deletes.IsEmpty;
+    public override int GetHashCode() => HashCode.Combine(Address, Type, Service.Name);
 }

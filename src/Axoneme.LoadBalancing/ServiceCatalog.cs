@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Axoneme.Kubernetes.Resources;
@@ -7,83 +8,199 @@ using Axoneme.Network;
 namespace Axoneme.LoadBalancing;
 
 /// <summary>
-/// Services and their endpoint slices as frontends. Each event returns what it changed, and costs as much as the service it is about.
-/// Where two services want one address, port and protocol, the older one has it and the other one is told (<see cref="ProblemsOf"/>).
-/// Not thread-safe: one owner calls it; what it returns is immutable.
+/// Services, endpoint slices, pods with host ports and local redirect policies as frontends. Events are taken one by one; <see cref="Commit"/>
+/// returns what they changed together, and costs as much as the objects that they are about. Where several objects want one address, port and
+/// protocol, the oldest has it and the others are told. Not thread-safe: one owner calls it; what it returns is immutable.
 /// </summary>
-public sealed class ServiceCatalog(string nodeName)
+public sealed class ServiceCatalog
 {
+    private readonly CatalogOptions _options;
+    private readonly StringPool _strings = new();
     private readonly Dictionary<ResourceName, ServiceState> _services = [];
     private readonly Dictionary<ResourceName, SliceContents> _slices = [];
-    private readonly Dictionary<L4Address, SortedSet<Claim>> _claims = [];
-    private readonly Dictionary<L4Address, Frontend> _frontends = [];
-    private IReadOnlyList<IpAddress> _nodeAddresses = [];
+    private readonly Dictionary<ResourceName, HostPortPod> _hostPorts = [];
+    private readonly RedirectPolicies _redirects;
+    private readonly FrontendClaims _claims = new();
+    private readonly AddressGuards _guards;
+    private readonly CatalogPublisher _publisher;
 
-    public IReadOnlyCollection<Frontend> Frontends => _frontends.Values;
+    // Since the last commit: objects whose frontends have to be computed again, and addresses whose owners have changed.
+    private readonly HashSet<FrontendOwner> _dirty = [];
+    private readonly HashSet<L4Address> _touched = [];
 
-    public IEnumerable<ResourceName> Services => _services.Where(s => s.Value.Service is not null).Select(s => s.Key);
+    private readonly HashSet<L4Address> _listeners = [];
+    private NodeFacts _node = NodeFacts.None;
+    private FrozenSet<IpAddress> _otherNodes = [];
 
-    public Frontend? Find(L4Address address) => _frontends.GetValueOrDefault(address);
+    public ServiceCatalog(CatalogOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        _options = options;
+        _guards = new AddressGuards(IsOfNode);
+        _redirects = new RedirectPolicies(options);
+        _publisher = new CatalogPublisher(_claims, _guards, _redirects, IsListenedOn);
+    }
 
-    public CatalogChange Upsert(Service service)
+    public IEnumerable<Frontend> Frontends => _claims.Frontends;
+
+    public Frontend? Find(L4Address address) => _claims.Find(address)?.Frontend;
+
+    /// <summary>All that was wrong with an object at the last commit, and which of its addresses another object has.</summary>
+    public ImmutableArray<string> ProblemsOf(CatalogObject about) => _publisher.ProblemsOf(about);
+
+    public void Upsert(Service service)
     {
         ArgumentNullException.ThrowIfNull(service);
-        return Specify(service.ResourceName, service);
+        Specify(service.ResourceName, service);
     }
 
-    public CatalogChange DeleteService(ResourceName name) => Specify(name, null);
+    public void DeleteService(ResourceName name)
+    {
+        if (_services.ContainsKey(name))
+            Specify(name, null);
+    }
 
-    public CatalogChange Upsert(EndpointSlice slice)
+    public void Upsert(EndpointSlice slice)
     {
         ArgumentNullException.ThrowIfNull(slice);
-        return Replace(slice.ResourceName, SliceContents.From(slice));
+        Replace(slice.ResourceName, SliceContents.From(slice, _strings));
     }
 
-    public CatalogChange DeleteSlice(ResourceName name) => Replace(name, null);
+    public void DeleteSlice(ResourceName name) => Replace(name, null);
 
-    /// <summary>Addresses of this node on which node ports are served.</summary>
-    public CatalogChange SetNodeAddresses(IReadOnlyList<IpAddress> addresses)
+    public void Upsert(LocalPod pod)
     {
-        _nodeAddresses = [.. addresses];
-        var touched = new SortedSet<L4Address>();
-        foreach (ServiceState state in _services.Values)
+        ArgumentNullException.ThrowIfNull(pod);
+        if (!_redirects.Upsert(pod, out IReadOnlyList<RedirectPolicy> affected))
+            return;
+        MarkRedirects(affected);
+        SetHostPorts(pod.Name, pod);
+    }
+
+    public void DeletePod(ResourceName name)
+    {
+        MarkRedirects(_redirects.DeletePod(name));
+        SetHostPorts(name, null);
+    }
+
+    public void Upsert(CiliumLocalRedirectPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        if (!_options.LocalRedirectPolicies)
+            return;
+        if (_redirects.FindChanged(policy) is { } present)
         {
-            if (state.Service is { Spec.Type: "NodePort" or "LoadBalancer" } service)
-                MakeClaims(state, ServiceSpecification.From(service, _nodeAddresses), touched);
+            _dirty.Add(present);
+            return;
         }
 
-        return Recompute(touched);
+        DeleteRedirectPolicy(policy.ResourceName);
+        RedirectPolicy added = _redirects.Add(policy);
+        Claim(added, added.NextWanted);
+        MarkRedirects([added]);
     }
 
-    /// <summary>All that is wrong with a service and its slices, and which of its addresses another service has.</summary>
-    public ImmutableArray<string> ProblemsOf(ResourceName service)
+    public void DeleteRedirectPolicy(ResourceName name)
     {
-        if (!_services.TryGetValue(service, out ServiceState? state) || state.Specification is not { } specification)
-            return [];
-        IEnumerable<string> conflicts = specification.Frontends
-            .Where(f => _claims[f.Address].Min!.Service != service)
-            .Select(f => $"spec.ports: {f.Address} belongs to service {_claims[f.Address].Min!.Service}, which is older");
-        return [.. specification.Problems, .. state.Slices.Values.SelectMany(s => s.Problems), .. conflicts];
+        if (_redirects.Remove(name) is not { } policy)
+            return;
+        Claim(policy, []);
+        if (policy.Specification.Service is { } service)
+            SetRedirects(service);
+        _publisher.Forget(policy);
+        _dirty.Remove(policy);
     }
 
-    private CatalogChange Specify(ResourceName name, Service? service)
+    /// <summary>Everything that depends on the node is computed again, so this costs as much as all services together.</summary>
+    public void SetNode(NodeFacts node)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        NodeFacts before = _node;
+        _node = node;
+        foreach (IpAddress address in before.Addresses.Concat(node.Addresses))
+            _guards.Reconsider(address);
+        foreach (ServiceState state in _services.Values.ToArray())
+        {
+            if (state.Service is { } service)
+                Specify(service.ResourceName, service);
+        }
+
+        foreach (LocalPod pod in _redirects.Pods)
+            SetHostPorts(pod.Name, pod);
+        foreach (L4Address address in _claims.Addresses)
+        {
+            if (before.Addresses.Contains(address.Address) != node.Addresses.Contains(address.Address))
+                _touched.Add(address);
+        }
+    }
+
+    /// <summary>Addresses of the cluster's other nodes.</summary>
+    public void SetOtherNodes(IEnumerable<IpAddress> addresses)
+    {
+        FrozenSet<IpAddress> before = _otherNodes;
+        _otherNodes = addresses.ToFrozenSet();
+        foreach (IpAddress address in before.Except(_otherNodes).Concat(_otherNodes.Except(before)))
+            _guards.Reconsider(address);
+    }
+
+    /// <summary>
+    /// A process of the node itself listens, or no longer does. A frontend on one of the node's addresses that would take such a port away is
+    /// withheld.
+    /// </summary>
+    /// <param name="listener">0.0.0.0 and :: stand for all addresses of the family.</param>
+    public void SetListener(L4Address listener, bool isThere)
+    {
+        if (!(isThere ? _listeners.Add(listener) : _listeners.Remove(listener)))
+            return;
+        foreach (IpAddress address in _node.Addresses.Append(Surrogates.Of(isV6: false)).Append(Surrogates.Of(isV6: true)))
+        {
+            if (_claims.Find(listener with { Address = address }) is not null)
+                _touched.Add(listener with { Address = address });
+        }
+    }
+
+    /// <summary>Computes what the events since the last commit changed.</summary>
+    public CatalogChange Commit()
+    {
+        if (_dirty.Count == 0 && _touched.Count == 0 && !_guards.HasChanges && !_publisher.HasForgotten)
+            return CatalogChange.None;
+        foreach (FrontendOwner owner in _dirty)
+        {
+            owner.Refresh();
+            foreach (WantedFrontend wanted in owner.Wanted)
+                _touched.Add(wanted.Address);
+        }
+
+        CatalogChange change = _publisher.Publish(_touched, _dirty);
+        foreach (L4Address address in _touched)
+            _claims.Trim(address);
+        _dirty.Clear();
+        _touched.Clear();
+        return change;
+    }
+
+    private void Specify(ResourceName name, Service? service)
     {
         ServiceState state = StateOf(name);
-        state.Service = service;
-        var touched = new SortedSet<L4Address>();
-        MakeClaims(state, service is null ? null : ServiceSpecification.From(service, _nodeAddresses), touched);
+        ImmutableArray<WantedFrontend> held = state.Wanted;
+        bool sameAge = (service?.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue) == state.Created;
+        if (!sameAge)
+            Claim(state, []);
+        state.Specify(service);
+        ImmutableArray<WantedFrontend> next = state.Specification?.Frontends ?? [];
+        if (!sameAge || !next.AsSpan().SequenceEqual(held.AsSpan()))
+            Claim(state, next);
+        _dirty.Add(state);
         Forget(name, state);
-        return Recompute(touched);
     }
 
-    private CatalogChange Replace(ResourceName name, SliceContents? contents)
+    private void Replace(ResourceName name, SliceContents? contents)
     {
-        var touched = new SortedSet<L4Address>();
-        if (_slices.Remove(name, out SliceContents? old))
+        if (_slices.Remove(name, out SliceContents? old) && old.Service != contents?.Service)
         {
             ServiceState owner = StateOf(old.Service);
-            owner.Slices.Remove(name);
-            Touch(owner);
+            owner.Remove(name);
+            _dirty.Add(owner);
             Forget(old.Service, owner);
         }
 
@@ -91,140 +208,83 @@ public sealed class ServiceCatalog(string nodeName)
         {
             _slices[name] = contents;
             ServiceState owner = StateOf(contents.Service);
-            owner.Slices[name] = contents;
-            Touch(owner);
-        }
-
-        return Recompute(touched);
-
-        void Touch(ServiceState owner) => touched.UnionWith(owner.Specification?.Frontends.Select(f => f.Address) ?? []);
-    }
-
-    // Gives up the claims of the service's old specification and makes those of the new one.
-    private void MakeClaims(ServiceState state, ServiceSpecification? next, SortedSet<L4Address> touched)
-    {
-        foreach (WantedFrontend wanted in state.Specification?.Frontends ?? [])
-        {
-            SortedSet<Claim> claims = _claims[wanted.Address];
-            claims.RemoveWhere(c => c.Service == state.Specification!.Name);
-            if (claims.Count == 0)
-                _claims.Remove(wanted.Address);
-            touched.Add(wanted.Address);
-        }
-
-        state.Specification = next;
-        foreach (WantedFrontend wanted in next?.Frontends ?? [])
-        {
-            (CollectionsMarshal.GetValueRefOrAddDefault(_claims, wanted.Address, out _) ??= []).Add(new Claim(next!.Created, next.Name, wanted));
-            touched.Add(wanted.Address);
+            owner.Set(contents);
+            _dirty.Add(owner);
         }
     }
 
-    private CatalogChange Recompute(SortedSet<L4Address> touched)
+    private void SetHostPorts(ResourceName name, LocalPod? pod)
     {
-        var upserts = ImmutableArray.CreateBuilder<Frontend>();
-        var deletes = ImmutableArray.CreateBuilder<Frontend>();
-        var concerned = new SortedSet<ResourceName>();
-        foreach (L4Address address in touched)
+        if (!_options.ServeOutside)
+            return;
+        if (_hostPorts.Remove(name, out HostPortPod? old))
         {
-            _frontends.TryGetValue(address, out Frontend? old);
-            Frontend? next = _claims.TryGetValue(address, out SortedSet<Claim>? claims) ? Compute(claims.Min!) : null;
-            concerned.UnionWith(claims?.Select(c => c.Service) ?? []);
-            if (next is null)
-            {
-                if (_frontends.Remove(address))
-                    deletes.Add(old!);
-            }
-            else if (!next.Equals(old))
-            {
-                _frontends[address] = next;
-                upserts.Add(next);
-            }
+            Claim(old, []);
+            _publisher.Forget(old);
+            _dirty.Remove(old);
         }
 
-        return new CatalogChange(upserts.ToImmutable(), deletes.ToImmutable()) { Concerned = [.. concerned] };
+        if (pod is null || pod.HostPorts.IsEmpty)
+            return;
+        var next = new HostPortPod(pod, _options, _node);
+        _hostPorts[name] = next;
+        Claim(next, next.NextWanted);
+        _dirty.Add(next);
     }
 
-    private Frontend Compute(Claim claim)
+    private void MarkRedirects(IEnumerable<RedirectPolicy> policies)
     {
-        ServiceState state = _services[claim.Service];
-        ServiceSpecification specification = state.Specification!;
-        WantedFrontend wanted = claim.Frontend;
-        TrafficPolicy policy = wanted.Type == FrontendType.ClusterIP ? specification.InternalTrafficPolicy : specification.ExternalTrafficPolicy;
-        List<SliceBackend> candidates = Candidates(state, wanted, localOnly: policy == TrafficPolicy.Local);
-        // Endpoints on their way out serve new connections only when that is better than refusing them.
-        Readiness usable = candidates.Exists(c => c.Readiness == Readiness.Ready) ? Readiness.Ready : Readiness.Serving;
-        var backends = ImmutableArray.CreateBuilder<Backend>(candidates.Count);
-        foreach (SliceBackend candidate in candidates)
+        foreach (RedirectPolicy policy in policies)
         {
-            BackendState backendState = candidate.Readiness == Readiness.Ready ? BackendState.Active : BackendState.Terminating;
-            backends.Add(new Backend(candidate.Address, backendState, candidate.NodeName, candidate.Zone));
+            _dirty.Add(policy);
+            if (policy.Specification.Service is { } service)
+                SetRedirects(service);
         }
-
-        return new Frontend
-        {
-            Address = wanted.Address,
-            Type = wanted.Type,
-            Service = claim.Service,
-            PortName = wanted.PortName,
-            InternalTrafficPolicy = specification.InternalTrafficPolicy,
-            ExternalTrafficPolicy = specification.ExternalTrafficPolicy,
-            AffinityTimeoutSeconds = specification.AffinityTimeoutSeconds,
-            SourceRanges = wanted.Type is FrontendType.LoadBalancer or FrontendType.ExternalIPs ? specification.SourceRanges : [],
-            Backends = backends.DrainToImmutable(),
-            UsableCount = candidates.Count(c => c.Readiness <= usable),
-        };
     }
 
-    /// <summary>
-    /// The service's endpoints on the frontend's port and family, each once: slices overlap while an endpoint moves between them, and then
-    /// the more willing mention counts.
-    /// </summary>
-    private List<SliceBackend> Candidates(ServiceState state, WantedFrontend wanted, bool localOnly)
+    private void SetRedirects(ResourceName service)
     {
-        var byAddress = new Dictionary<L4Address, SliceBackend>();
-        foreach (SliceContents slice in state.Slices.Values)
+        ServiceState state = StateOf(service);
+        state.Redirects = _redirects.Of(service);
+        _dirty.Add(state);
+        Forget(service, state);
+    }
+
+    // Gives up what the owner had and claims what it asks for now.
+    private void Claim(FrontendOwner owner, ImmutableArray<WantedFrontend> next)
+    {
+        foreach (WantedFrontend wanted in owner.Wanted)
         {
-            foreach (SliceBackend backend in slice.Backends)
-            {
-                if (backend.PortName != wanted.PortName || backend.Address.Protocol != wanted.Address.Protocol
-                    || backend.Address.Address.IsV6 != wanted.Address.Address.IsV6 || (localOnly && backend.NodeName != nodeName))
-                    continue;
-                ref SliceBackend? held = ref CollectionsMarshal.GetValueRefOrAddDefault(byAddress, backend.Address, out _);
-                if (held is null || backend.Readiness < held.Readiness)
-                    held = backend;
-            }
+            _claims.Remove(owner, wanted.Address);
+            _touched.Add(wanted.Address);
         }
 
-        return [.. byAddress.Values.OrderBy(b => b.Readiness).ThenBy(b => b.Address)];
+        owner.Wanted = next;
+        foreach (WantedFrontend wanted in next)
+        {
+            _claims.Add(owner, wanted);
+            _touched.Add(wanted.Address);
+        }
+    }
+
+    private bool IsOfNode(IpAddress address) => _node.Addresses.Contains(address) || _otherNodes.Contains(address);
+
+    private bool IsListenedOn(L4Address frontend)
+    {
+        if (_listeners.Count == 0)
+            return false;
+        L4Address any = frontend with { Address = Surrogates.Of(frontend.Address.IsV6) };
+        if (frontend == any)
+            return _node.Addresses.Append(any.Address).Any(a => _listeners.Contains(frontend with { Address = a }));
+        return _node.Addresses.Contains(frontend.Address) && (_listeners.Contains(frontend) || _listeners.Contains(any));
     }
 
     private ServiceState StateOf(ResourceName name)
-        => CollectionsMarshal.GetValueRefOrAddDefault(_services, name, out _) ??= new ServiceState();
+        => CollectionsMarshal.GetValueRefOrAddDefault(_services, name, out _) ??= new ServiceState(name, _options, () => _node);
 
     private void Forget(ResourceName name, ServiceState state)
     {
-        if (state.Service is null && state.Slices.Count == 0)
+        if (state.IsEmpty)
             _services.Remove(name);
-    }
-
-    private sealed class ServiceState
-    {
-        /// <summary>Null while only slices of it are known.</summary>
-        public Service? Service { get; set; }
-
-        public ServiceSpecification? Specification { get; set; }
-
-        // Sorted, so that the first of two equal mentions of an endpoint is the same one after a restart.
-        public SortedDictionary<ResourceName, SliceContents> Slices { get; } = [];
-    }
-
-    private sealed record Claim(DateTimeOffset Created, ResourceName Service, WantedFrontend Frontend) : IComparable<Claim>
-    {
-        public int CompareTo(Claim? other)
-        {
-            int order = Created.CompareTo(other!.Created);
-            return order != 0 ? order : Service.CompareTo(other.Service);
-        }
     }
 }

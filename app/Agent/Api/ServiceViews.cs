@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.AgentApi;
 using Axoneme.Datapath;
+using Axoneme.Datapath.Abi;
 using Axoneme.LoadBalancing;
 using Axoneme.Network;
 using Axoneme.Tables;
@@ -19,19 +20,28 @@ internal sealed class ServiceViews(ApiSources sources)
             .. sources.Control.Services.Frontends.Snapshot().Values
                 .Where(frontend => served.Contains(new ServiceMapKey(frontend.Address)))
                 .OrderBy(frontend => frontend.Address)
-                .Select(Model),
+                .SelectMany(Models),
         ];
     }
 
-    private ServiceModel Model(Frontend frontend)
+    // Where the inside has backends of its own, the maps hold two services, and so does the list.
+    private IEnumerable<ServiceModel> Models(Frontend frontend)
     {
-        ushort? id = sources.Running?.Services?.FindId(new ServiceMapKey(frontend.Address));
+        yield return Model(frontend, LbScope.External, frontend.Outside);
+        if (!ReferenceEquals(frontend.Inside, frontend.Outside))
+            yield return Model(frontend, LbScope.Internal, frontend.Inside);
+    }
+
+    private ServiceModel Model(Frontend frontend, LbScope scope, BackendSet set)
+    {
+        ushort? id = sources.Running?.Services?.FindId(new ServiceMapKey(frontend.Address, scope));
         var spec = new ServiceSpec
         {
             Id = id ?? 0,
             FrontendAddress = new FrontendAddress(
-                frontend.Address.Address.ToString(), frontend.Address.Port, ProtocolName(frontend.Address.Protocol), "external"),
-            BackendAddresses = [.. frontend.Backends.Select(Backend)],
+                frontend.Address.Address.ToString(), frontend.Address.Port, ProtocolName(frontend.Address.Protocol),
+                scope == LbScope.External ? "external" : "internal"),
+            BackendAddresses = [.. set.Backends.Select(Backend)],
             Flags = new ServiceFlags
             {
                 Type = frontend.Type.ToString(),

@@ -37,6 +37,7 @@ internal sealed class ClusterState
         CiliumNetworkPolicies = Reflect(Kinds.CiliumNetworkPolicies);
         CiliumClusterwideNetworkPolicies = Reflect(Kinds.CiliumClusterwideNetworkPolicies);
         CiliumCidrGroups = Reflect(Kinds.CiliumCIDRGroups);
+        CiliumLocalRedirectPolicies = Reflect(Kinds.CiliumLocalRedirectPolicies);
     }
 
     /// <summary>This node's Node object, and no other.</summary>
@@ -64,6 +65,8 @@ internal sealed class ClusterState
     public Table<ResourceName, CiliumClusterwideNetworkPolicy> CiliumClusterwideNetworkPolicies { get; }
 
     public Table<ResourceName, CiliumCIDRGroup> CiliumCidrGroups { get; }
+
+    public Table<ResourceName, CiliumLocalRedirectPolicy> CiliumLocalRedirectPolicies { get; }
 
     /// <summary>How the watch of each kind is doing.</summary>
     public IEnumerable<ReflectorStatus> Watches => _status.Values.OrderBy(status => status.Kind.ToString(), StringComparer.Ordinal);

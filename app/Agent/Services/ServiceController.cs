@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Frozen;
+using System.Collections.Immutable;
+using System.Threading.Channels;
 using Axoneme.Agent.Cluster;
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
-using Axoneme.Datapath.Abi;
+using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.LoadBalancing;
 using Axoneme.Network;
@@ -10,25 +15,48 @@ using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Services;
 
-/// <summary>Services and endpoint slices into frontends, and those into what the load-balancing maps hold.</summary>
+/// <summary>
+/// Services, endpoint slices, pods of this node and redirect policies into frontends, and those into what the load-balancing maps hold. A
+/// service without its slices has no backends, so until all kinds are complete nothing is published, and the kernel goes on with what an
+/// earlier run left.
+/// </summary>
 internal sealed class ServiceController
 {
     private const string Initializer = "services";
 
+    // A rollout writes many slices at once; a few milliseconds gather them, and nobody waits for a change that long.
+    private static readonly TimeSpan BatchTime = TimeSpan.FromMilliseconds(5);
+
     private readonly ClusterState _cluster;
+    private readonly Table<L4Address, NodeListener> _listeners;
+    private readonly AgentOptions _options;
     private readonly ServiceCatalog _catalog;
+    private readonly ServiceRows _rows;
+    private readonly ServiceProblems _problems;
     private readonly ILogger<ServiceController> _log;
 
-    // The catalog has one owner at a time; services and slices arrive on two tasks.
+    // The catalogue has one owner at a time; each kind of object arrives on a task of its own.
     private readonly Lock _gate = new();
-    private bool _isComplete;
+    private readonly Channel<bool> _changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly TaskCompletionSource _addressesKnown = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Dictionary<ResourceName, ImmutableArray<IpAddress>> _otherNodes = [];
+    private NodeFacts _node = NodeFacts.None;
+    private bool _nodeChanged;
+    private bool _otherNodesChanged;
 
-    public ServiceController(ClusterState cluster, ServiceCatalog catalog, ILogger<ServiceController> log)
+    public ServiceController(
+        ClusterState cluster, Table<L4Address, NodeListener> listeners, AgentOptions options, EventRecorder events,
+        ILogger<ServiceController> log)
     {
         _cluster = cluster;
-        _catalog = catalog;
+        _listeners = listeners;
+        _options = options;
+        _catalog = new ServiceCatalog(CatalogSettings.For(options));
+        _rows = new ServiceRows(options.Services.ExternalClusterIP);
+        _problems = new ServiceProblems(cluster, events, log);
         _log = log;
         Maps.RegisterInitializer(Initializer);
+        Exemptions.Table.RegisterInitializer(Initializer);
     }
 
     public Table<L4Address, Frontend> Frontends { get; } = new(
@@ -39,111 +67,195 @@ internal sealed class ServiceController
             new("Address", f => f.Address.ToString()),
             new("Type", f => f.Type.ToString()),
             new("Service", f => f.Service.ToString()),
-            new("Backends", f => string.Join(' ', f.Backends.Select(b => b.Address))),
+            new("Outside", f => f.Outside.ToString()),
+            new("Inside", f => ReferenceEquals(f.Inside, f.Outside) ? "" : f.Inside.ToString()),
+            new("RedirectPolicy", f => f.RedirectPolicy?.ToString() ?? ""),
         ]);
 
     /// <summary>What the kernel has to know.</summary>
     public Table<ServiceMapKey, ServiceMapEntry> Maps { get; } = new(
         "lb-services",
         entry => entry.Key,
-        columns: [new("Frontend", e => e.Key.ToString()), new("Backends", e => string.Join(' ', e.Backends.Select(b => b.Address)))]);
+        columns:
+        [
+            new("Frontend", e => e.Key.ToString()),
+            new("Flags", e => $"{e.Flags} {e.Flags2}"),
+            new("Backends", e => string.Join(' ', e.Backends.Select(b => b.Address))),
+        ]);
 
-    /// <summary>What is wrong with services, by name; for status and events.</summary>
-    public Table<ResourceName, ServiceProblems> Problems { get; } = new("service-problems", p => p.Service);
+    /// <summary>Pods that redirect policies leave alone, for the kernel.</summary>
+    public RedirectExemptions Exemptions { get; } = new();
+
+    /// <summary>What is wrong with services, pods and policies.</summary>
+    public Table<CatalogObject, CatalogProblems> Problems => _problems.Table;
 
     public async Task RunAsync(CancellationToken cancellation)
     {
-        var services = new TaskCompletionSource();
-        var slices = new TaskCompletionSource();
-        await Task.WhenAll(
-            _cluster.Services.FollowAsync(Take, _log, cancellation, services),
-            _cluster.EndpointSlices.FollowAsync(Take, _log, cancellation, slices),
-            CompleteAsync(services.Task, slices.Task, cancellation));
+        var complete = new List<Task> { _addressesKnown.Task };
+        var followers = new List<Task>();
+        Follow(_cluster.Services, Take);
+        Follow(_cluster.EndpointSlices, Take);
+        Follow(_cluster.Pods, Take);
+        Follow(_cluster.CiliumLocalRedirectPolicies, Take);
+        Follow(_cluster.OwnNode, Take);
+        Follow(_cluster.CiliumNodes, Take);
+        Follow(_listeners, change => _catalog.SetListener(change.Key, !change.IsDelete));
+        followers.Add(PublishAsync(Task.WhenAll(complete), cancellation));
+        await Task.WhenAll(followers);
+
+        void Follow<TKey, TValue>(Table<TKey, TValue> table, Action<Change<TKey, TValue>> take)
+            where TKey : notnull
+            where TValue : class
+        {
+            var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            complete.Add(done.Task);
+            followers.Add(table.FollowAsync(change => Locked(() => take(change)), _log, cancellation, done));
+        }
     }
 
-    /// <summary>
-    /// A service without its slices has no backends. Until both kinds are complete nothing is published, and the kernel goes on with
-    /// what an earlier run left.
-    /// </summary>
-    private async Task CompleteAsync(Task services, Task slices, CancellationToken cancellation)
+    /// <summary>Addresses of this node. Nothing is published before the first call.</summary>
+    /// <param name="nodePorts">Where node ports and host ports are served.</param>
+    /// <param name="all">Every address that is the node's own.</param>
+    public void SetNodeAddresses(IEnumerable<IpAddress> nodePorts, IEnumerable<IpAddress> all)
     {
-        await Task.WhenAll(services, slices).WaitAsync(cancellation);
+        Locked(() =>
+        {
+            _node = _node with { NodePortAddresses = [.. nodePorts], Addresses = all.ToFrozenSet() };
+            _nodeChanged = true;
+        });
+        _addressesKnown.TrySetResult();
+    }
+
+    private async Task PublishAsync(Task complete, CancellationToken cancellation)
+    {
+        await complete.WaitAsync(cancellation);
+        Publish();
+        Maps.MarkInitialized(Initializer);
+        Exemptions.Table.MarkInitialized(Initializer);
+        while (true)
+        {
+            await _changed.Reader.ReadAsync(cancellation);
+            await Task.Delay(BatchTime, cancellation);
+            Publish();
+        }
+    }
+
+    private void Publish()
+    {
+        CatalogChange change;
         lock (_gate)
         {
-            _isComplete = true;
-            Write([], _catalog.Frontends);
+            if (_nodeChanged)
+                _catalog.SetNode(_node);
+            if (_otherNodesChanged)
+                _catalog.SetOtherNodes(_otherNodes.Values.SelectMany(a => a));
+            _nodeChanged = _otherNodesChanged = false;
+            change = _catalog.Commit();
         }
 
-        Maps.MarkInitialized(Initializer);
+        if (change.IsEmpty)
+            return;
+        Write(change);
+        Exemptions.Apply(change);
+        _problems.Report(change.Problems);
+    }
+
+    private void Write(CatalogChange change)
+    {
+        Maps.WriteWith(Frontends, (maps, frontends) =>
+        {
+            foreach (Frontend frontend in change.Deletes)
+            {
+                maps.Remove(ServiceRows.ExternalKey(frontend.Address));
+                maps.Remove(ServiceRows.InternalKey(frontend.Address));
+                frontends.Remove(frontend.Address);
+            }
+
+            foreach (Frontend frontend in change.Upserts)
+            {
+                frontends.Upsert(frontend);
+                maps.Upsert(_rows.External(frontend));
+                if (_rows.Internal(frontend) is { } inside)
+                    maps.Upsert(inside);
+                else
+                    maps.Remove(ServiceRows.InternalKey(frontend.Address));
+            }
+
+            foreach (IpAddress address in change.ReleasedAddresses)
+                maps.Remove(ServiceRows.GuardKey(address));
+            foreach (IpAddress address in change.GuardedAddresses)
+                maps.Upsert(ServiceRows.Guard(address));
+        });
+        _rows.Forget();
     }
 
     private void Take(Change<ResourceName, Service> change)
     {
-        lock (_gate)
-            Publish(change.IsDelete ? _catalog.DeleteService(change.Key) : _catalog.Upsert(change.Value!));
+        if (change.IsDelete)
+            _catalog.DeleteService(change.Key);
+        else
+            _catalog.Upsert(change.Value!);
     }
 
     private void Take(Change<ResourceName, EndpointSlice> change)
     {
-        lock (_gate)
-            Publish(change.IsDelete ? _catalog.DeleteSlice(change.Key) : _catalog.Upsert(change.Value!));
+        if (change.IsDelete)
+            _catalog.DeleteSlice(change.Key);
+        else
+            _catalog.Upsert(change.Value!);
     }
 
-    private void Publish(CatalogChange change)
+    private void Take(Change<ResourceName, Pod> change)
     {
-        foreach (ResourceName service in change.Concerned)
-            Report(service);
-        if (_isComplete && !change.IsEmpty)
-            Write(change.Deletes, change.Upserts);
+        if (!change.IsDelete && LocalPod.From(change.Value!) is { } pod)
+            _catalog.Upsert(pod);
+        else
+            _catalog.DeletePod(change.Key);
     }
 
-    private void Write(IEnumerable<Frontend> deletes, IEnumerable<Frontend> upserts)
+    private void Take(Change<ResourceName, CiliumLocalRedirectPolicy> change)
     {
-        Maps.WriteWith(Frontends, (maps, frontends) =>
-        {
-            foreach (Frontend frontend in deletes)
-            {
-                maps.Remove(new ServiceMapKey(frontend.Address));
-                frontends.Remove(frontend.Address);
-            }
-
-            foreach (Frontend frontend in upserts)
-            {
-                frontends.Upsert(frontend);
-                // Only cluster addresses so far; the maps must not claim the node's own.
-                if (frontend.Type == FrontendType.ClusterIP)
-                    maps.Upsert(Translate(frontend));
-            }
-        });
+        if (change.IsDelete)
+            _catalog.DeleteRedirectPolicy(change.Key);
+        else
+            _catalog.Upsert(change.Value!);
     }
 
-    private void Report(ResourceName service)
+    private void Take(Change<ResourceName, Node> change)
     {
-        IReadOnlyList<string> problems = _catalog.ProblemsOf(service);
-        if (problems.Count == 0)
-        {
-            Problems.Remove(service);
+        var labels = (change.Value?.Metadata.Labels ?? new Dictionary<string, string>()).ToFrozenDictionary();
+        // The kubelet writes its Node every few seconds; hardly ever are the labels new.
+        if (labels.Count == _node.Labels.Count && labels.All(l => _node.Labels.GetValueOrDefault(l.Key) == l.Value))
             return;
+        _node = _node with { Labels = labels };
+        _nodeChanged = true;
+    }
+
+    private void Take(Change<ResourceName, CiliumNode> change)
+    {
+        if (change.Key.Name == _options.NodeName)
+            return;
+        _otherNodesChanged = true;
+        if (change.IsDelete)
+            _otherNodes.Remove(change.Key);
+        else
+            _otherNodes[change.Key] = [.. AddressesOf(change.Value!)];
+    }
+
+    private static IEnumerable<IpAddress> AddressesOf(CiliumNode node)
+    {
+        foreach (CiliumNodeAddress address in node.Spec.Addresses ?? [])
+        {
+            if (IpAddress.TryParse(address.Ip, out IpAddress parsed))
+                yield return parsed;
         }
-
-        string text = string.Join("; ", problems);
-        if (Problems.Snapshot().Find(service)?.Text == text)
-            return;
-        Problems.Upsert(new ServiceProblems(service, text));
-        _log.LogWarning("Service {Service}: {Problems}", service, text);
     }
 
-    private static ServiceMapEntry Translate(Frontend frontend) => new(new ServiceMapKey(frontend.Address))
+    private void Locked(Action change)
     {
-        // Those behind the usable ones are named only so that their established connections go on.
-        Backends =
-        [
-            .. frontend.Backends.Select((backend, slot) => new BackendMapEntry(backend.Address)
-            {
-                State = slot < frontend.UsableCount ? LbBackendState.Active : (LbBackendState)backend.State,
-            }),
-        ],
-    };
-}
+        lock (_gate)
+            change();
 
-internal sealed record ServiceProblems(ResourceName Service, string Text);
+        _changed.Writer.TryWrite(true);
+    }
+}

@@ -57,4 +57,7 @@ public static class Kinds
 
     public static readonly ResourceKind<CiliumNodeConfig> CiliumNodeConfigs =
         new(CiliumGroup, "v2", "ciliumnodeconfigs", "CiliumNodeConfig", true, Json.CiliumNodeConfig);
+
+    public static readonly ResourceKind<CiliumLocalRedirectPolicy> CiliumLocalRedirectPolicies = new(
+        CiliumGroup, "v2", "ciliumlocalredirectpolicies", "CiliumLocalRedirectPolicy", true, Json.CiliumLocalRedirectPolicy);
 }

@@ -35,6 +35,7 @@ namespace Axoneme.Kubernetes.Resources;
 [JsonSerializable(typeof(CiliumEndpoint))]
 [JsonSerializable(typeof(CiliumIdentity))]
 [JsonSerializable(typeof(CiliumNodeConfig))]
+[JsonSerializable(typeof(CiliumLocalRedirectPolicy))]
 [JsonSerializable(typeof(Status))]
 public sealed partial class KubernetesJson : JsonSerializerContext
 {

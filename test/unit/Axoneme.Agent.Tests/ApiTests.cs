@@ -172,12 +172,14 @@ public sealed class ApiTests
         await using ApiAgent agent = await ApiAgent.StartAsync();
         var address = new L4Address(IpAddress.Parse("10.96.0.10"), 53, L4Protocol.Udp);
         var backend = new L4Address(IpAddress.Parse("10.244.1.20"), 53, L4Protocol.Udp);
+        var set = new BackendSet([new Backend(backend, BackendState.Terminating, "worker-2", "")], 0);
         agent.Control.Services.Frontends.Upsert(new Frontend
         {
             Address = address,
             Type = FrontendType.ClusterIP,
             Service = new ResourceName("kube-system", "kube-dns"),
-            Backends = [new Backend(backend, BackendState.Terminating, "worker-2", "")],
+            Inside = set,
+            Outside = set,
         });
         Assert.Empty(await agent.Client.GetServicesAsync(Cancelled));
 

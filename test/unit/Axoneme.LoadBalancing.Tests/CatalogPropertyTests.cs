@@ -29,7 +29,7 @@ public sealed class CatalogPropertyTests
     [Fact]
     public void Change_among_1000_services_reports_its_cost()
     {
-        var catalog = new ServiceCatalog("one");
+        var catalog = new Recorder(new CatalogOptions { NodeName = "one" });
         EndpointSlice Numbered(int i, int pod) => Slice(
             $"s{i}", "x", 8080, Enumerable.Range(0, 10).Select(j => Endpoint($"10.{(i >> 8) + (j == 0 ? pod : 0)}.{i & 255}.{j + 1}")));
         for (int i = 0; i < 1000; i++)
@@ -55,7 +55,7 @@ public sealed class CatalogPropertyTests
     private sealed class Run(int seed)
     {
         private readonly Random _random = new(seed);
-        private readonly ServiceCatalog _catalog = new("one");
+        private readonly Recorder _catalog = new(new CatalogOptions { NodeName = "one" });
         private readonly Dictionary<ResourceName, Service> _services = [];
         private readonly Dictionary<ResourceName, EndpointSlice> _slices = [];
         private readonly Dictionary<L4Address, Frontend> _frontends = [];
@@ -130,17 +130,17 @@ public sealed class CatalogPropertyTests
                       where slice.Metadata.Labels!["kubernetes.io/service-name"] == service.Metadata.Name
                       from endpoint in slice.Endpoints!
                       let c = endpoint.Conditions!
-                      let rank = c.Ready == true ? 0 : c.Terminating != true ? 9 : c.Serving == true ? 1 : 2
-                      where rank < 9
+                      let rank = c.Ready == true ? 0 : c.Terminating != true ? 3 : c.Serving == true ? 1 : 2
                       select (Address: IpAddress.Parse(endpoint.Addresses![0]), Port: slice.Ports![0].Port!.Value, Rank: rank);
             var ranked = all.GroupBy(b => (b.Address, b.Port)).Select(g => (g.Key.Address, g.Key.Port, Rank: g.Min(b => b.Rank)))
-                .OrderBy(b => b.Rank).ThenBy(b => b.Address).ThenBy(b => b.Port).ToList();
-            int usable = ranked.Count(b => b.Rank == (ranked.Exists(r => r.Rank == 0) ? 0 : 1));
-            return $"{usable} of {string.Join(' ', ranked.Select(b => $"{b.Address}:{b.Port}{(b.Rank == 0 ? "" : "-")}"))}";
+                .ToList();
+            int usable = ranked.Exists(r => r.Rank == 0) ? 0 : 1;
+            var ordered = ranked.OrderBy(b => b.Rank == usable ? 0 : b.Rank == 3 ? 2 : 1).ThenBy(b => b.Address).ThenBy(b => b.Port);
+            return $"{ranked.Count(b => b.Rank == usable)} of {string.Join(' ', ordered.Select(b => $"{b.Address}:{b.Port}{(b.Rank == 0 ? "" : "-")}"))}";
         }
 
         private static string Describe(Frontend f)
-            => $"{f.Address} {f.Service.Name}: {f.UsableCount} of "
-                + string.Join(' ', f.Backends.Select(b => $"{b.Address.Address}:{b.Address.Port}{(b.State == BackendState.Active ? "" : "-")}"));
+            => $"{f.Address} {f.Service.Name}: {f.Inside.UsableCount} of "
+                + string.Join(' ', f.Inside.Backends.Select(b => $"{b.Address.Address}:{b.Address.Port}{(b.State == BackendState.Active ? "" : "-")}"));
     }
 }

@@ -7,12 +7,12 @@ namespace Axoneme.LoadBalancing.Tests;
 
 public sealed class ServiceCatalogTests
 {
-    private readonly ServiceCatalog _catalog = new("one");
+    private readonly Recorder _catalog = new(new CatalogOptions { NodeName = "one", EnableIPv6 = true });
 
     private static L4Address Tcp(string address, ushort port) => new(IpAddress.Parse(address), port, L4Protocol.Tcp);
 
     private static string Describe(Frontend frontend)
-        => $"{frontend.Address} {frontend.UsableCount} of {string.Join(' ', frontend.Backends.Select(b => $"{b.Address.Address}:{b.State}"))}";
+        => $"{frontend.Address} {frontend.Inside.UsableCount} of {string.Join(' ', frontend.Inside.Backends.Select(b => $"{b.Address.Address}:{b.State}"))}";
 
     [Fact]
     public void Backends_of_all_slices_are_in_one_order_and_each_is_there_once()
@@ -21,9 +21,9 @@ public sealed class ServiceCatalogTests
         _catalog.Upsert(Slice("web", "b", 8080, Endpoint("10.0.0.2"), Endpoint("10.0.0.1", ready: false, serving: true, terminating: true)));
         CatalogChange change = _catalog.Upsert(Slice("web", "a", 8080, Endpoint("10.0.0.3"), Endpoint("10.0.0.1"), Endpoint("10.0.0.9", ready: false)));
         Frontend frontend = Assert.Single(change.Upserts);
-        Assert.Equal("10.96.0.1:80/TCP 3 of 10.0.0.1:Active 10.0.0.2:Active 10.0.0.3:Active", Describe(frontend));
-        Assert.All(frontend.Backends, b => Assert.Equal(8080, b.Address.Port));
-        Assert.True(_catalog.Upsert(Slice("web", "a", 8080, Endpoint("10.0.0.1"), Endpoint("10.0.0.3"))).IsEmpty);
+        Assert.Equal("10.96.0.1:80/TCP 3 of 10.0.0.1:Active 10.0.0.2:Active 10.0.0.3:Active 10.0.0.9:Maintenance", Describe(frontend));
+        Assert.All(frontend.Inside.Backends, b => Assert.Equal(8080, b.Address.Port));
+        Assert.True(_catalog.Upsert(Slice("web", "a", 8080, Endpoint("10.0.0.1"), Endpoint("10.0.0.9", ready: false), Endpoint("10.0.0.3"))).IsEmpty);
     }
 
     [Fact]
@@ -61,12 +61,12 @@ public sealed class ServiceCatalogTests
         _catalog.Upsert(newer);
         CatalogChange change = _catalog.Upsert(older);
         Assert.Equal("z", Assert.Single(change.Upserts).Service.Name);
-        Assert.Equal(["spec.ports: 10.96.0.1:80/TCP belongs to service shop/z, which is older"], _catalog.ProblemsOf(newer.ResourceName));
-        Assert.Empty(_catalog.ProblemsOf(older.ResourceName));
-        Assert.Equal([newer.ResourceName, older.ResourceName], change.Concerned);
+        Assert.Equal(["spec.ports: 10.96.0.1:80/TCP belongs to service shop/z, which is older"], _catalog.ProblemsOf(newer));
+        Assert.Empty(_catalog.ProblemsOf(older));
+        Assert.Equal(newer.ResourceName, Assert.Single(change.Problems).About.Name);
         Frontend taken = Assert.Single(_catalog.DeleteService(older.ResourceName).Upserts);
         Assert.Equal("a", taken.Service.Name);
-        Assert.Empty(_catalog.ProblemsOf(newer.ResourceName));
+        Assert.Empty(_catalog.ProblemsOf(newer));
     }
 
     [Fact]
@@ -91,26 +91,53 @@ public sealed class ServiceCatalogTests
                 "spec.loadBalancerSourceRanges[0]: '10.0.0.0' is not an address block",
                 "endpoint slice web-a: ports[0].port: 99999 is not in the range 1 to 65535",
             ],
-            _catalog.ProblemsOf(service.ResourceName));
+            _catalog.ProblemsOf(service));
     }
 
     [Theory]
-    [InlineData("Local", "Cluster", "10.0.0.1", "10.0.0.1 10.0.0.2")]
-    [InlineData("Cluster", "Local", "10.0.0.1 10.0.0.2", "10.0.0.1")]
-    public void Local_traffic_policy_keeps_to_this_node(string inner, string outer, string clusterIP, string nodePort)
+    [InlineData("Cluster", "Cluster", "all", "all", "all")]
+    [InlineData("Local", "Cluster", "local", "all", "all")]
+    [InlineData("Cluster", "Local", "all", "local", "local")]
+    [InlineData("Local", "Local", "local", "local", "local")]
+    public void Traffic_policies_decide_for_outside_and_inside(string outer, string inner, string outside, string inside, string clusterIP)
     {
-        _catalog.SetNodeAddresses([IpAddress.Parse("172.30.0.11"), IpAddress.Parse("fd00:30::11")]);
+        _catalog.SetNode(["172.30.0.11", "fd00:30::11"]);
         _catalog.Upsert(Slice("web", "a", 8080, Endpoint("10.0.0.1", "one"), Endpoint("10.0.0.2", "two")));
         Service service = Service("web", "10.96.0.1", Port(80, nodePort: 30080));
         _catalog.Upsert(service with
         {
-            Spec = service.Spec with { Type = "NodePort", InternalTrafficPolicy = inner, ExternalTrafficPolicy = outer, IpFamilies = ["IPv4"] },
+            Spec = service.Spec with
+            {
+                Type = "LoadBalancer",
+                ExternalTrafficPolicy = outer,
+                InternalTrafficPolicy = inner,
+                IpFamilies = ["IPv4"],
+                ExternalIPs = ["198.51.100.7"],
+            },
+            Status = new ServiceStatus { LoadBalancer = new LoadBalancerStatus { Ingress = [new LoadBalancerIngress { Ip = "203.0.113.1" }] } },
         });
-        Assert.Equal(2, _catalog.Frontends.Count);
-        Assert.Equal(clusterIP, string.Join(' ', _catalog.Find(Tcp("10.96.0.1", 80))!.Backends.Select(b => b.Address.Address)));
-        Assert.Equal(nodePort, string.Join(' ', _catalog.Find(Tcp("172.30.0.11", 30080))!.Backends.Select(b => b.Address.Address)));
-        Assert.Single(_catalog.SetNodeAddresses([]).Deletes);
+        Assert.Equal(5, _catalog.Count);
+        foreach ((string address, ushort port) in new (string, ushort)[] { ("172.30.0.11", 30080), ("198.51.100.7", 80), ("203.0.113.1", 80) })
+        {
+            Frontend frontend = _catalog.Find(Tcp(address, port))!;
+            Assert.Equal((outside, inside), (Reach(frontend.Outside), Reach(frontend.Inside)));
+            Assert.Equal(outside == inside, ReferenceEquals(frontend.Outside, frontend.Inside));
+        }
+
+        Frontend cluster = _catalog.Find(Tcp("10.96.0.1", 80))!;
+        Assert.Equal((clusterIP, clusterIP), (Reach(cluster.Outside), Reach(cluster.Inside)));
+        // Sockets alone ask for the surrogate.
+        Frontend surrogate = _catalog.Find(Tcp("0.0.0.0", 30080))!;
+        Assert.Equal((FrontendType.NodePort, inside, inside), (surrogate.Type, Reach(surrogate.Outside), Reach(surrogate.Inside)));
+        Assert.Equal(30080, Assert.Single(_catalog.SetNode([]).Deletes).Address.Port);
     }
+
+    private static string Reach(BackendSet set) => string.Join(' ', set.Backends.Select(b => b.Address.Address)) switch
+    {
+        "10.0.0.1" => "local",
+        "10.0.0.1 10.0.0.2" => "all",
+        string other => other,
+    };
 
     [Theory]
     [InlineData("None", null)]
@@ -119,6 +146,6 @@ public sealed class ServiceCatalogTests
     {
         Service service = Service("web", clusterIP, Port(80));
         Assert.True(_catalog.Upsert(service with { Spec = service.Spec with { Type = type } }).IsEmpty);
-        Assert.Empty(_catalog.ProblemsOf(service.ResourceName));
+        Assert.Empty(_catalog.ProblemsOf(service));
     }
 }
