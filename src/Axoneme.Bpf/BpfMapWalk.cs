@@ -71,7 +71,7 @@ public sealed unsafe class BpfMapWalk : IDisposable
 
     private static bool SupportsBatch(BpfMapType type)
         => type is BpfMapType.Hash or BpfMapType.LruHash or BpfMapType.PerCpuHash
-        or BpfMapType.LruPerCpuHash;
+        or BpfMapType.LruPerCpuHash or BpfMapType.HashOfMaps;
 
     private void ReadBatch()
     {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Runtime.InteropServices;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
@@ -20,6 +22,18 @@ public sealed record ServiceSlotEntry(
     public LbFlags Flags { get; init; }
 
     public LbFlags2 Flags2 { get; init; }
+
+    /// <summary>Of slot 0.</summary>
+    public LbAlgorithm Algorithm { get; init; }
+
+    /// <summary>Session affinity in seconds, of slot 0; 0 none.</summary>
+    public uint AffinitySeconds { get; init; }
+
+    /// <summary>Of slot 0: the slots that new connections choose from, and those that are named for old ones only.</summary>
+    public ushort Count { get; init; }
+
+    /// <inheritdoc cref="Count"/>
+    public ushort QuarantinedCount { get; init; }
 }
 
 /// <summary>A map that is pinned.</summary>
@@ -70,13 +84,17 @@ public sealed class DatapathDump : IDisposable
         var numbers = all.Where(s => s.Slot == 0).ToDictionary(s => s.Key, s => s.Value.RevNat);
         foreach ((ServiceMapKey key, ushort slot, LbService value) in all)
         {
-            // Slot 0 has the affinity timeout where the others have the backend.
+            (uint affinity, LbAlgorithm algorithm) = LoadBalancerCodec.DecodeSlotZero(value.Backend);
             uint backend = slot == 0 ? 0 : value.Backend;
             yield return new ServiceSlotEntry(
                 key, slot, numbers.GetValueOrDefault(key), backend, backends.GetValueOrDefault((backend, key.Frontend.Address.IsV6)))
             {
                 Flags = (LbFlags)value.Flags,
                 Flags2 = (LbFlags2)value.Flags2,
+                Algorithm = slot == 0 ? algorithm : default,
+                AffinitySeconds = slot == 0 ? affinity : 0,
+                Count = value.Count,
+                QuarantinedCount = value.QuarantinedCount,
             };
         }
     }
@@ -84,6 +102,59 @@ public sealed class DatapathDump : IDisposable
     /// <summary>Backends by their id, which is unique within a family.</summary>
     public IEnumerable<(uint Id, BackendMapEntry Backend)> Backends()
         => new ServiceReader(_maps, maglev: null).Backends();
+
+    public IEnumerable<ReverseNatEntry> ReverseNat()
+        => new ServiceReader(_maps, maglev: null).Reverse().Select(r => new ReverseNatEntry(r.Number, r.Address, r.Port));
+
+    /// <summary>Clients that were bound to a backend, whether or not that is still in force.</summary>
+    public IEnumerable<AffinityEntry> Affinity()
+    {
+        uint now = KernelClock.NowSeconds();
+        return _maps.Affinity4.Entries().Select(e => Decode(e.Key, e.Value, isV6: false, now))
+            .Concat(_maps.Affinity6.Entries().Select(e => Decode(e.Key, e.Value, isV6: true, now)));
+    }
+
+    public IEnumerable<AffinityMatchEntry> AffinityMatches()
+        => _maps.AffinityMatches.Entries().Select(e => new AffinityMatchEntry(e.Key.RevNat, e.Key.Backend));
+
+    public IEnumerable<SourceRangeEntry> SourceRanges()
+        => new ServiceReader(_maps, maglev: null).Ranges().Select(r => new SourceRangeEntry(r.Number, r.Range));
+
+    /// <summary>Every table with all of its slots.</summary>
+    public IEnumerable<MaglevEntry> Maglev()
+    {
+        foreach ((ushort number, bool isV6, uint tableId) in new ServiceReader(_maps, maglev: null).Tables())
+        {
+            if (TryReadTable(tableId) is { } backends)
+                yield return new MaglevEntry(number, isV6, backends);
+        }
+    }
+
+    /// <summary>Translations of both families.</summary>
+    public IEnumerable<NatMapEntry> Nat()
+    {
+        uint now = KernelClock.NowSeconds();
+        return _maps.Nat4.Entries().Select(e => NatMapEntry.Decode(e.Key, e.Value, now))
+            .Concat(_maps.Nat6.Entries().Select(e => NatMapEntry.Decode(e.Key, e.Value, now)));
+    }
+
+    /// <summary>Forgets all translations, which breaks the connections that use them; returns how many by map.</summary>
+    public IEnumerable<(string Map, int Deleted)> FlushNat()
+    {
+        yield return (Maps.CiliumSnatV4External.Spec.Name, Flush(_maps.Nat4));
+        yield return (Maps.CiliumSnatV6External.Spec.Name, Flush(_maps.Nat6));
+    }
+
+    /// <summary>For each number of tries, also where no connection needed so many.</summary>
+    public IEnumerable<NatRetryEntry> NatRetries()
+        => _maps.NatRetries4.Entries().Select(e => new NatRetryEntry(false, (int)e.Key, e.Value.Sum(v => (long)v)))
+            .Concat(_maps.NatRetries6.Entries().Select(e => new NatRetryEntry(true, (int)e.Key, e.Value.Sum(v => (long)v))))
+            .OrderBy(r => r.IsV6).ThenBy(r => r.Tries);
+
+    public IEnumerable<SkippedTranslation> SkippedTranslations() => new SkippedTranslationTarget(_maps).Read().Select(e => e.Value);
+
+    /// <summary>Destinations that are not masqueraded.</summary>
+    public IEnumerable<IpPrefix> MasqueradeExceptions() => new MasqueradeExceptionTarget(_maps).Read().Select(e => e.Key);
 
     /// <summary>Endpoints that have a policy.</summary>
     public IEnumerable<ushort> PolicyEndpoints() => new PolicyTarget(_maps).PinnedEndpoints();
@@ -96,7 +167,7 @@ public sealed class DatapathDump : IDisposable
             if (OpenMap(path) is not { } map)
                 continue;
             using (map)
-                yield return new PinnedMapEntry(map.Name, path, CountEntries(map), map.Spec.MaxEntries);
+                yield return new PinnedMapEntry(map.Name, path, MapCensus.Count(map), map.Spec.MaxEntries);
         }
     }
 
@@ -124,6 +195,30 @@ public sealed class DatapathDump : IDisposable
         }
     }
 
+    private static AffinityEntry Decode(in LbAffinityKey key, in LbAffinity value, bool isV6, uint now)
+    {
+        IpAddr client = key.Client;
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(new ReadOnlySpan<IpAddr>(in client));
+        bool isCookie = key.IsCookie != 0;
+        return new AffinityEntry(
+            isCookie ? null : client.ToAddress(isV6), isCookie ? MemoryMarshal.Read<ulong>(bytes) : 0, key.RevNat, value.Backend,
+            TimeSpan.FromSeconds(Math.Max(0, (long)now - value.LastUsedS)), isV6);
+    }
+
+    // A table may be replaced while we look.
+    private static ImmutableArray<uint>? TryReadTable(uint id)
+    {
+        try
+        {
+            using BpfMap table = BpfMap.OpenById(id);
+            return [.. MaglevTables.Read(table)];
+        }
+        catch (SystemCallException e) when (e.Errno == Errno.ENOENT)
+        {
+            return null;
+        }
+    }
+
     private static int Flush<TKey, TValue>(BpfMap<TKey, TValue> map)
         where TKey : unmanaged
         where TValue : unmanaged
@@ -144,16 +239,5 @@ public sealed class DatapathDump : IDisposable
         {
             return null;
         }
-    }
-
-    private static long? CountEntries(BpfMap map)
-    {
-        if (map.Spec.Type is not (BpfMapType.Hash or BpfMapType.PerCpuHash or BpfMapType.LruHash or BpfMapType.LruPerCpuHash or BpfMapType.LpmTrie))
-            return null;
-        using var walk = new BpfMapWalk(map);
-        long count = 0;
-        while (walk.MoveNext())
-            count += walk.Count;
-        return count;
     }
 }
