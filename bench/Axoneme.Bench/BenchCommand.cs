@@ -4,7 +4,7 @@ using Axoneme.Bench.Suites;
 
 namespace Axoneme.Bench;
 
-/// <summary><c>axoneme bench [NAME...] [--json FILE] [--pairs N] [--seconds S]</c>.</summary>
+/// <summary><c>axoneme bench [NAME...] [--json FILE] [--pairs N] [--seconds S] [--services N,...]</c>.</summary>
 internal static class BenchCommand
 {
     public static int Run(string[] args)

@@ -8,12 +8,13 @@ namespace Axoneme.Bench;
 internal sealed record BenchOptions
 {
     public const string Help = """
-        axoneme bench [NAME...] [--json FILE] [--pairs N] [--seconds S]
+        axoneme bench [NAME...] [--json FILE] [--pairs N] [--seconds S] [--services N,...]
 
         Measures this datapath side by side with the plain kernel and prints ratios. Without a name, everything:
           noise      the reference against itself: what differences mean nothing on this machine
           pods       pod to pod, on one node and across nodes, against routed veth pairs of the same shape
-          services   a ClusterIP against the pod behind it
+          services   services against the pod behind them and against kube-proxy's iptables and nftables rules,
+                     from a pod and from outside, among 1 to 30,000 others (takes long: see --services)
           programs   cost of the pod program for one packet, by test run, and of loading it
           cni        ADD of the CNI plugin as a process, ten at once
           changes    from an API write to the kernel's maps, with 500 policies and 1,000 services
@@ -21,6 +22,7 @@ internal sealed record BenchOptions
           --json FILE   also write the rows to FILE
           --pairs N     pairs of runs for each ratio, rounds of ten for cni (default 7)
           --seconds S   length of one run (default 1)
+          --services N,...  numbers of services (default 1,100,1000,10000,30000)
         """;
 
     public List<string> Names { get; } = [];
@@ -30,6 +32,8 @@ internal sealed record BenchOptions
     public int Pairs { get; private set; } = 7;
 
     public TimeSpan RunLength { get; private set; } = TimeSpan.FromSeconds(1);
+
+    public IReadOnlyList<int> ServiceCounts { get; private set; } = [1, 100, 1000, 10000, 30000];
 
     public bool ShowHelp { get; private set; }
 
@@ -55,6 +59,12 @@ internal sealed record BenchOptions
                     options.RunLength = double.TryParse(ValueOf(args, ref i), CultureInfo.InvariantCulture, out double seconds) && seconds is > 0 and < 600
                         ? TimeSpan.FromSeconds(seconds)
                         : throw new BenchException("--seconds takes a number between 0 and 600");
+                    break;
+                case "--services":
+                    options.ServiceCounts = [.. ValueOf(args, ref i).Split(',').Select(
+                        w => int.TryParse(w, out int count) && count is > 0 and <= 60_000
+                            ? count
+                            : throw new BenchException("--services takes numbers from 1 to 60000"))];
                     break;
                 default:
                     if (!SuiteList.All.Any(suite => suite.Name == args[i]))

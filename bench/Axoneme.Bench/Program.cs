@@ -23,14 +23,8 @@ catch (Exception e)
 
 static int RunClient(string pattern, string address, string seconds)
 {
-    int port = pattern switch
-    {
-        "connect-close" => TrafficServer.OneShotPort,
-        "bulk" => TrafficServer.SinkPort,
-        _ => TrafficServer.EchoPort,
-    };
-    double result = TrafficClient.Run(
-        pattern, new IPEndPoint(IPAddress.Parse(address), port), TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
-    Console.WriteLine(result.ToString(CultureInfo.InvariantCulture));
+    TrafficResult result = TrafficClient.Run(
+        pattern, IPEndPoint.Parse(address), TimeSpan.FromSeconds(double.Parse(seconds, CultureInfo.InvariantCulture)));
+    Console.WriteLine(result);
     return 0;
 }

@@ -10,7 +10,7 @@ internal static class Table
     {
         if (!_hasHeader)
         {
-            output.WriteLine($"{"",-52} {"ours",12} {"reference",12} {"ratio",7} {"aim",7} {"spread",7}");
+            output.WriteLine($"{"",-76} {"ours",12} {"reference",12} {"ratio",7} {"aim",7} {"spread",7}");
             _hasHeader = true;
         }
 
@@ -18,7 +18,7 @@ internal static class Table
         string reference = row.Theirs is { } theirs ? Number(theirs) : "";
         string ratio = row.Ratio?.ToString("0.000") ?? "";
         string verdict = row.IsMet ? "" : "  aim missed";
-        output.WriteLine($"{row.Name + ", " + row.Unit,-52} {Number(row.Ours),12} {reference,12} {ratio,7} {aim,7} {"±" + row.Spread.ToString("0.0%"),7}{verdict}");
+        output.WriteLine($"{row.Name + ", " + row.Unit,-76} {Number(row.Ours),12} {reference,12} {ratio,7} {aim,7} {"±" + row.Spread.ToString("0.0%"),7}{verdict}");
     }
 
     public static void WriteSummary(TextWriter output, List<Row> rows)

@@ -8,23 +8,28 @@ namespace Axoneme.Bench.Sites;
 /// <summary>A lab of its own name, so that one of the user's stays as it is; removed with everything in it.</summary>
 internal sealed class LabCluster : IDisposable
 {
-    private const string Name = "bench";
+    private const string DefaultName = "bench";
     private const string Namespace = "default";
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     private readonly string _command = FindCommand();
     private readonly string _root;
+    private readonly string _name;
+    private readonly int _nodes;
 
     /// <param name="nodes">How many.</param>
     /// <param name="manifests">YAML documents that are there from the start.</param>
-    public LabCluster(int nodes, IEnumerable<string> manifests)
+    /// <param name="name">Labs with different ones live side by side.</param>
+    /// <param name="settings">What <c>lab up --set</c> takes.</param>
+    public LabCluster(int nodes, IEnumerable<string> manifests, string name = DefaultName, IReadOnlyList<string>? settings = null)
     {
+        (_name, _nodes) = (name, nodes);
         string given = Environment.GetEnvironmentVariable("AXONEME_LAB_ROOT") is { Length: > 0 } root ? root : "/run/axoneme-lab";
-        _root = $"{given}-{Name}";
+        _root = $"{given}-{name}";
         Leftovers.Add(this);
         try
         {
-            Start(nodes, manifests);
+            Start(manifests, settings ?? []);
             Client = new KubernetesClient(KubernetesConfig.Load(Lab("kubeconfig")), new KubernetesClientOptions { Qps = 0 });
         }
         catch
@@ -43,7 +48,49 @@ internal sealed class LabCluster : IDisposable
     });
 
     /// <summary>Words that start a program in a pod.</summary>
-    public IReadOnlyList<string> InPod(string pod) => [_command, "lab", "--name", Name, "exec", pod, "--"];
+    public IReadOnlyList<string> InPod(string pod) => [_command, "lab", "--name", _name, "exec", pod, "--"];
+
+    /// <summary>Words that start a program on the host beyond the cluster.</summary>
+    public IReadOnlyList<string> Outside => [_command, "lab", "--name", _name, "outside", "--"];
+
+    /// <summary>Changes the agents' configuration and restarts them; what they hold in the kernel stays.</summary>
+    public void Configure(IEnumerable<(string Key, string Value)> settings)
+    {
+        for (int i = 1; i <= _nodes; i++)
+        {
+            string node = $"node{i}";
+            foreach ((string key, string value) in settings)
+                File.WriteAllText($"{_root}/nodes/{node}/config/{key}", value);
+            int before = AgentProcess(node);
+            Lab("agent", node, "restart");
+            WaitFor(() => FindAgent(node) is { } now && now != before && IsHealthy(node), $"the agent of {node}");
+        }
+    }
+
+    private bool IsHealthy(string node)
+    {
+        try
+        {
+            Commands.Run([.. OnNode(node), "curl", "-sf", "-m", "2", "http://127.0.0.1:9879/healthz"]);
+            return true;
+        }
+        catch (BenchException)
+        {
+            return false;
+        }
+    }
+
+    private static void WaitFor(Func<bool> condition, string what)
+    {
+        long start = Environment.TickCount64;
+        while (!condition())
+        {
+            if (Environment.TickCount64 - start > Patience.TotalMilliseconds)
+                throw new BenchException($"{what} was not ready after {Patience.TotalSeconds:0} s");
+            Thread.Sleep(100);
+        }
+    }
+
 
     /// <summary>Words that start a program on a node, with nothing but nsenter in between.</summary>
     public IReadOnlyList<string> OnNode(string node) =>
@@ -58,7 +105,9 @@ internal sealed class LabCluster : IDisposable
     public string CniConfiguration(string node)
         => File.ReadAllText(Directory.EnumerateFiles($"{_root}/nodes/{node}/cni/net.d", "*.conflist").Single());
 
-    public int AgentProcess(string node)
+    public int AgentProcess(string node) => FindAgent(node) ?? throw new BenchException($"there is no agent on {node}");
+
+    private int? FindAgent(string node)
     {
         foreach (string folder in Directory.EnumerateDirectories("/proc"))
         {
@@ -67,7 +116,7 @@ internal sealed class LabCluster : IDisposable
                 return process;
         }
 
-        throw new BenchException($"there is no agent on {node}");
+        return null;
     }
 
     public IPAddress PodAddress(string pod)
@@ -111,7 +160,7 @@ internal sealed class LabCluster : IDisposable
             ? given
             : Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "../cli/axoneme"));
 
-    private void Start(int nodes, IEnumerable<string> manifests)
+    private void Start(IEnumerable<string> manifests, IReadOnlyList<string> settings)
     {
         string folder = Directory.CreateTempSubdirectory("axoneme-bench-").FullName;
         try
@@ -119,7 +168,7 @@ internal sealed class LabCluster : IDisposable
             // One that was killed before it could clean up would be taken for this one.
             Lab("down");
             File.WriteAllText(Path.Combine(folder, "bench.yaml"), string.Join("\n---\n", manifests));
-            Lab("up", "--nodes", $"{nodes}", "--no-demo", "--manifests", folder);
+            Lab(["up", "--nodes", $"{_nodes}", "--no-demo", "--manifests", folder, .. settings.Select(v => $"--set={v}")]);
         }
         finally
         {
@@ -127,7 +176,7 @@ internal sealed class LabCluster : IDisposable
         }
     }
 
-    private string Lab(params string[] words) => Commands.Run([_command, "lab", "--name", Name, .. words]);
+    private string Lab(params string[] words) => Commands.Run([_command, "lab", "--name", _name, .. words]);
 
     private string Holder(string node) => File.ReadAllText($"{_root}/nodes/{node}/holder.pid").Trim();
 

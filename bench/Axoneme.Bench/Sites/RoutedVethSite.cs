@@ -14,8 +14,8 @@ namespace Axoneme.Bench.Sites;
 /// <remarks>
 /// <code>
 /// client --veth-- node1 --veth-- bridge --veth-- node2 --veth-- far
-///                   |
-///                 near
+///                   |              |
+///                 near          outside
 /// </code>
 /// </remarks>
 internal sealed class RoutedVethSite : IDisposable
@@ -26,8 +26,15 @@ internal sealed class RoutedVethSite : IDisposable
     private readonly Dictionary<string, NetworkNamespace> _namespaces = [];
     private readonly List<Process> _servers = [];
 
-    public RoutedVethSite()
+    private readonly string _prefix;
+
+    /// <param name="prefix">Begins the names of its namespaces; sites with different ones live side by side.</param>
+    public RoutedVethSite(string prefix = "axb")
     {
+        _prefix = prefix;
+        SameNode = new("routed veth, one node", Enter("client"), IPAddress.Parse("198.18.1.3"));
+        CrossNode = new("routed veth, two nodes", Enter("client"), IPAddress.Parse(FarAddress));
+        Outside = new("routed veth, outside", Enter("outside"), IPAddress.Parse(NodeAddress));
         Leftovers.Add(this);
         try
         {
@@ -40,9 +47,20 @@ internal sealed class RoutedVethSite : IDisposable
         }
     }
 
-    public TrafficPath SameNode { get; } = new("routed veth, one node", Enter("client"), IPAddress.Parse("198.18.1.3"));
+    public const string PodCidr = "198.18.0.0/16";
+    public const string NodeAddress = "203.0.113.129";
+    public const string NearAddress = "198.18.1.3";
+    public const string FarAddress = "198.18.2.2";
 
-    public TrafficPath CrossNode { get; } = new("routed veth, two nodes", Enter("client"), IPAddress.Parse("198.18.2.2"));
+    private const string RouterAddress = "198.18.0.254";
+    private const string OutsideAddress = "203.0.113.10";
+
+    public TrafficPath SameNode { get; }
+
+    public TrafficPath CrossNode { get; }
+
+    /// <summary>From a host beyond the bridge to the first node, which serves nothing by itself.</summary>
+    public TrafficPath Outside { get; }
 
     public void Dispose() => Leftovers.Remove(this, Remove);
 
@@ -62,13 +80,14 @@ internal sealed class RoutedVethSite : IDisposable
         }
     }
 
-    private static string FullName(string name) => $"axb-{name}";
+    private string FullName(string name) => $"{_prefix}-{name}";
 
-    private static string[] Enter(string name) => ["nsenter", $"--net={Directory}/{FullName(name)}", "--"];
+    /// <summary>Words that start a program at a place of the site.</summary>
+    public string[] Enter(string name) => ["nsenter", $"--net={Directory}/{FullName(name)}", "--"];
 
     private void Build()
     {
-        foreach (string name in new[] { "client", "near", "far", "node1", "node2", "bridge" })
+        foreach (string name in new[] { "client", "near", "far", "node1", "node2", "bridge", "outside" })
         {
             NetworkNamespace.Delete(Directory, FullName(name));
             _namespaces[name] = NetworkNamespace.Create(Directory, FullName(name));
@@ -77,10 +96,11 @@ internal sealed class RoutedVethSite : IDisposable
         }
 
         AttachPod("client", "node1", "198.18.1.2");
-        AttachPod("near", "node1", "198.18.1.3");
-        AttachPod("far", "node2", "198.18.2.2");
+        AttachPod("near", "node1", NearAddress);
+        AttachPod("far", "node2", FarAddress);
         AttachNode("node1", "198.18.0.1", new Route(IpPrefix.Parse("198.18.2.0/24")) { Gateway = IpAddress.Parse("198.18.0.2") });
         AttachNode("node2", "198.18.0.2", new Route(IpPrefix.Parse("198.18.1.0/24")) { Gateway = IpAddress.Parse("198.18.0.1") });
+        AttachOutside();
         _servers.Add(Worker.StartServer(Enter("near")));
         _servers.Add(Worker.StartServer(Enter("far")));
     }
@@ -113,7 +133,11 @@ internal sealed class RoutedVethSite : IDisposable
     {
         using RouteNetlink inBridge = RouteNetlink.Open(_namespaces["bridge"]);
         if (inBridge.FindLink("br0") is null)
+        {
             inBridge.AddLink(new LinkSpec("br0") { Kind = new BridgeKind(), Up = true });
+            inBridge.ReplaceAddress(new LinkAddress(inBridge.FindLink("br0")!.Index, IpAddress.Parse(RouterAddress), 24));
+        }
+
         inBridge.AddLink(new LinkSpec(node)
         {
             Mtu = Mtu,
@@ -127,6 +151,35 @@ internal sealed class RoutedVethSite : IDisposable
         inNode.SetLink(device, new LinkChange { Up = true });
         inNode.ReplaceAddress(new LinkAddress(device, IpAddress.Parse(address), 24));
         inNode.ReplaceRoute(route with { Device = device });
+        inNode.ReplaceRoute(new Route(IpPrefix.Parse("0.0.0.0/0")) { Device = device, Gateway = IpAddress.Parse(RouterAddress) });
         _namespaces[node].Run(() => Sysctl.Write("net/ipv4/ip_forward", "1"));
+    }
+
+    /// <summary>A host behind the bridge's namespace as router; to it, the first node has an address outside of <see cref="PodCidr"/>.</summary>
+    private void AttachOutside()
+    {
+        NetworkNamespace bridge = _namespaces["bridge"];
+        using RouteNetlink router = RouteNetlink.Open(bridge);
+        router.AddLink(new LinkSpec("outside")
+        {
+            Mtu = Mtu,
+            Kind = new VethKind(new LinkSpec("eth0") { Mtu = Mtu, NamespaceDescriptor = _namespaces["outside"].Descriptor }),
+        });
+        int toOutside = router.FindLink("outside")!.Index;
+        router.SetLink(toOutside, new LinkChange { Up = true });
+        var gateway = IpAddress.Parse("203.0.113.1");
+        router.ReplaceAddress(new LinkAddress(toOutside, gateway, 25));
+        var nodeAddress = IpAddress.Parse(NodeAddress);
+        router.ReplaceRoute(new Route(IpPrefix.Single(nodeAddress)) { Device = router.FindLink("br0")!.Index, Gateway = IpAddress.Parse("198.18.0.1") });
+        bridge.Run(() => Sysctl.Write("net/ipv4/ip_forward", "1"));
+
+        using RouteNetlink host = RouteNetlink.Open(_namespaces["outside"]);
+        int device = host.FindLink("eth0")!.Index;
+        host.SetLink(device, new LinkChange { Up = true });
+        host.ReplaceAddress(new LinkAddress(device, IpAddress.Parse(OutsideAddress), 25));
+        host.ReplaceRoute(new Route(IpPrefix.Parse("0.0.0.0/0")) { Device = device, Gateway = gateway });
+
+        using RouteNetlink node = RouteNetlink.Open(_namespaces["node1"]);
+        node.ReplaceAddress(new LinkAddress(node.FindLink("eth0")!.Index, nodeAddress, 32));
     }
 }

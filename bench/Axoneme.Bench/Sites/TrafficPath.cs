@@ -2,6 +2,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using Axoneme.Bench.Workers;
 
 namespace Axoneme.Bench.Sites;
 
@@ -11,16 +12,26 @@ namespace Axoneme.Bench.Sites;
 /// </summary>
 internal sealed record TrafficPath(string Name, IReadOnlyList<string> ClientPrefix, IPAddress Server)
 {
+    public const int DefaultFirstPort = TrafficServer.EchoPort;
+
+    /// <summary>The first of the server's three ports as the client sees it; the others follow.</summary>
+    public int FirstPort { get; init; } = DefaultFirstPort;
+
     // On top of the measured time: start of the process through the prefix, on a busy machine.
     private static readonly TimeSpan StartAllowance = TimeSpan.FromSeconds(30);
 
     /// <summary>The same path to the same ports by another address, such as a service in front of the server.</summary>
     public TrafficPath Via(string name, IPAddress address) => this with { Name = name, Server = address };
 
-    public double Measure(string pattern, TimeSpan duration)
+    public TrafficPath Via(string name, IPAddress address, int firstPort) => Via(name, address) with { FirstPort = firstPort };
+
+    public double Measure(string pattern, TimeSpan duration) => MeasureAll(pattern, duration).Rate;
+
+    public TrafficResult MeasureAll(string pattern, TimeSpan duration)
     {
+        var server = new IPEndPoint(Server, FirstPort + TrafficServer.PortIndex(pattern));
         using Process process = Worker.Start(
-            ClientPrefix, "client", pattern, Server.ToString(), duration.TotalSeconds.ToString(CultureInfo.InvariantCulture));
+            ClientPrefix, "client", pattern, server.ToString(), duration.TotalSeconds.ToString(CultureInfo.InvariantCulture));
         Task<string> output = process.StandardOutput.ReadToEndAsync();
         Task<string> errors = process.StandardError.ReadToEndAsync();
         if (!process.WaitForExit(duration + StartAllowance))
@@ -29,7 +40,7 @@ internal sealed record TrafficPath(string Name, IReadOnlyList<string> ClientPref
             throw new BenchException($"{Name}, {pattern}: no result after {duration + StartAllowance}");
         }
 
-        if (process.ExitCode != 0 || !double.TryParse(output.Result, CultureInfo.InvariantCulture, out double value))
+        if (process.ExitCode != 0 || TrafficResult.TryParse(output.Result) is not { } value)
             throw new BenchException($"{Name}, {pattern}: {errors.Result.Trim()}{output.Result.Trim()}");
         return value;
     }

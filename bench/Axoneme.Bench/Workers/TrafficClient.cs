@@ -5,21 +5,21 @@ using System.Net.Sockets;
 
 namespace Axoneme.Bench.Workers;
 
-/// <summary>One measurement for a fixed time over one connection (or one connection after the other). Results are per second.</summary>
+/// <summary>One measurement for a fixed time over one connection (or one connection after the other).</summary>
 internal static class TrafficClient
 {
     private const int MessageBytes = 64;
     private const int BulkWriteBytes = 1 << 17;
 
-    public static double Run(string pattern, IPEndPoint server, TimeSpan duration)
+    public static TrafficResult Run(string pattern, IPEndPoint server, TimeSpan duration)
     {
         if (pattern != "bulk")
             OneProcessor.Stay();
         return pattern switch
         {
-            "ping-pong" => PingPong(server, duration),
+            "ping-pong" => new TrafficResult(PingPong(server, duration), null),
             "connect-close" => ConnectClose(server, duration),
-            "bulk" => Bulk(server, duration),
+            "bulk" => new TrafficResult(Bulk(server, duration), null),
             _ => throw new ArgumentException($"'{pattern}' is not one of ping-pong, connect-close, bulk", nameof(pattern)),
         };
     }
@@ -49,22 +49,26 @@ internal static class TrafficClient
     }
 
     /// <summary>Connections, each with one message either way.</summary>
-    private static double ConnectClose(IPEndPoint server, TimeSpan duration)
+    private static TrafficResult ConnectClose(IPEndPoint server, TimeSpan duration)
     {
         Span<byte> buffer = stackalloc byte[1];
-        long connections = 0;
+        // Room for more than any machine does, so that growing costs nothing while it is timed.
+        var times = new List<double>((int)(duration.TotalSeconds * 100_000) + 1);
         var clock = Stopwatch.StartNew();
         while (clock.Elapsed < duration)
         {
+            long start = Stopwatch.GetTimestamp();
             using Socket socket = Connect(server);
             socket.Send(buffer);
             socket.Receive(buffer);
             // Reset instead of TIME_WAIT: a minute of those would run out of ports.
             socket.LingerState = new LingerOption(enable: true, seconds: 0);
-            connections++;
+            times.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
         }
 
-        return connections / clock.Elapsed.TotalSeconds;
+        double rate = times.Count / clock.Elapsed.TotalSeconds;
+        double[] sorted = [.. times.Order()];
+        return new TrafficResult(rate, [Row.Quantile(sorted, 0.5), Row.Quantile(sorted, 0.99), Row.Quantile(sorted, 0.999)]);
     }
 
     /// <summary>Gigabits of one stream.</summary>

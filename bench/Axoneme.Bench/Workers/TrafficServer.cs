@@ -19,6 +19,14 @@ internal static class TrafficServer
     /// <summary>Reads and forgets.</summary>
     public const int SinkPort = 7003;
 
+    /// <summary>Which of the ports, counted from the first, a pattern of traffic uses.</summary>
+    public static int PortIndex(string pattern) => (pattern switch
+    {
+        "connect-close" => OneShotPort,
+        "bulk" => SinkPort,
+        _ => EchoPort,
+    }) - EchoPort;
+
     private const int SinkBufferBytes = 1 << 18;
 
     public static int Run()
