@@ -40,12 +40,13 @@ enum nat_direction {
 };
 
 enum nat_flags {
-	NAT_SEEN_NON_SYN = 1 << 0, /* TCP: in this direction; likewise the next two */
-	NAT_CLOSING = 1 << 1,
-	NAT_RESET = 1 << 2,
-	NAT_FROM_HOST = 1 << 3, /* the connection is this node's own */
-	NAT_SERVICE = 1 << 4,	/* it goes through a service, else it is masqueraded */
+	NAT_SEEN_NON_SYN = 1 << 0, /* TCP: something other than the first SYN was seen */
+	NAT_CLOSING = 1 << 1,	   /* TCP: FIN in this direction */
+	NAT_RESET = 1 << 2,	   /* TCP: RST in either */
+	NAT_FROM_HOST = 1 << 3,	   /* the connection is this node's own */
+	NAT_SERVICE = 1 << 4,	   /* it goes through a service, else it is masqueraded */
 	NAT_DSR = 1 << 5,
+	NAT_PEER_CLOSING = 1 << 6, /* TCP: FIN in the other direction */
 };
 
 struct nat4_entry {

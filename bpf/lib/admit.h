@@ -35,15 +35,42 @@ static __always_inline int admit_revised(struct __sk_buff *skb, const struct flo
 	return 0;
 }
 
+/* What a connection's entry says of its way, besides the hairpin's. */
+static __always_inline void admit_way(struct flow *flow, __u32 entry_flags)
+{
+	if (entry_flags & CT_NODE_PORT)
+		flow->flags |= FLOW_NODE_PORT;
+	if (entry_flags & CT_DSR)
+		flow->flags |= FLOW_DSR;
+}
+
+/* A client's packets through a service and those straight to the backend look alike behind the
+ * translation. The last one to come says where the answers are expected from.
+ */
+static __always_inline void admit_readdress(struct ct_entry *entry, const struct flow *flow)
+{
+	const __u32 add = (flow->flags & FLOW_NODE_PORT ? CT_NODE_PORT : 0) |
+			  (flow->flags & FLOW_DSR ? CT_DSR : 0);
+
+	if (entry->rev_nat != flow->rev_nat)
+		entry->rev_nat = flow->rev_nat;
+	if (add & ~entry->flags)
+		__sync_fetch_and_or(&entry->flags, add);
+}
+
 static __always_inline int admit_established(struct __sk_buff *skb, struct flow *flow,
 					     struct ct_entry *entry, _Bool forward, __u32 now_s)
 {
 	int result;
 
 	flow->ct_state = forward ? CT_STATE_ESTABLISHED : CT_STATE_REPLY;
+	if (unlikely(flow->flags & (FLOW_NODE_PORT | FLOW_DSR)))
+		admit_readdress(entry, flow);
 	flow->rev_nat = entry->rev_nat;
 	if (!forward)
 		flow->flags |= FLOW_REPLY;
+	if (unlikely(entry->flags & (CT_NODE_PORT | CT_DSR)))
+		admit_way(flow, entry->flags);
 	if (entry->flags & CT_HAIRPIN) {
 		flow->flags |= FLOW_HAIRPIN;
 	} else if (forward) {

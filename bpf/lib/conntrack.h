@@ -32,7 +32,7 @@ union ct_key {
 };
 
 /* Any strict order will do as long as both directions agree on it. */
-static __always_inline _Bool ct_source_is_low(const struct packet *p, const enum family family)
+static __always_inline _Bool ct_source_is_low(const struct tuple *p, const enum family family)
 {
 	if (family == IPV4)
 		return ((__u64)p->source.word[0] << 16 | p->source_port) <
@@ -48,9 +48,10 @@ static __always_inline _Bool ct_source_is_low(const struct packet *p, const enum
 	return p->source_port < p->destination_port;
 }
 
-/* Fills the zeroed key. True if the packet comes from the low end. */
-static __always_inline _Bool ct_key_of(union ct_key *key, const struct packet *p,
-				       const enum ct_scope scope, const enum family family)
+/* Fills the zeroed key. True if the source is the low end. */
+static __always_inline _Bool ct_key_of_tuple(union ct_key *key, const struct tuple *p,
+					     __u8 protocol, const enum ct_scope scope,
+					     const enum family family)
 {
 	const _Bool low = ct_source_is_low(p, family);
 	const struct addr *low_addr = low ? &p->source : &p->destination;
@@ -63,17 +64,23 @@ static __always_inline _Bool ct_key_of(union ct_key *key, const struct packet *p
 		key->ip4.high_addr = high_addr->word[0];
 		key->ip4.low_port = low_port;
 		key->ip4.high_port = high_port;
-		key->ip4.protocol = p->protocol;
+		key->ip4.protocol = protocol;
 		key->ip4.scope = scope;
 	} else {
 		addr_store(&key->ip6.low_addr, low_addr, IPV6);
 		addr_store(&key->ip6.high_addr, high_addr, IPV6);
 		key->ip6.low_port = low_port;
 		key->ip6.high_port = high_port;
-		key->ip6.protocol = p->protocol;
+		key->ip6.protocol = protocol;
 		key->ip6.scope = scope;
 	}
 	return low;
+}
+
+static __always_inline _Bool ct_key_of(union ct_key *key, const struct packet *p,
+				       const enum ct_scope scope, const enum family family)
+{
+	return ct_key_of_tuple(key, &p->tuple, p->protocol, scope, family);
 }
 
 /* An entry whose time is over is as good as none: collection may come much later. */
@@ -187,6 +194,10 @@ static __always_inline void ct_entry_begin(struct ct_entry *entry, const struct 
 	entry->flags = ct_packet_flags(p, 0) | (low ? CT_LOW_INITIATES : 0);
 	if (flow->flags & FLOW_HAIRPIN)
 		entry->flags |= CT_HAIRPIN;
+	if (flow->flags & FLOW_NODE_PORT)
+		entry->flags |= CT_NODE_PORT;
+	if (flow->flags & FLOW_DSR)
+		entry->flags |= CT_DSR;
 	entry->lifetime_s = now_s + ct_timeout_s(p->protocol, entry->flags);
 	entry->rev_nat = flow->rev_nat;
 	entry->source_identity = flow->source_identity;

@@ -5,19 +5,17 @@
 #include "lib/admit.h"
 #include "lib/forward.h"
 
-/* A packet from outside this node for one of its pods, the IP header read and the source's identity
+/* A packet from outside this node for one of its pods, read to the end and the source's identity
  * known: the rest of its way.
  */
 static __always_inline int deliver(struct __sk_buff *skb, struct flow *flow,
 				   const struct endpoint_info *to, enum trace_point arrival,
 				   const enum family family)
 {
-	int result = packet_parse_l4(skb, &flow->packet, family);
+	int result;
 
 	flow->destination_identity = to->identity;
 	flow->ingress_endpoint = to->id;
-	if (result < 0)
-		return result;
 	event_trace_arrival(skb, flow, arrival, to->id);
 	result = flow_admit(skb, flow, family);
 	if (result < 0)

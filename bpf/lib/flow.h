@@ -10,6 +10,9 @@ enum flow_flags {
 	FLOW_HAIRPIN = 1 << 2,	    /* a pod that reaches itself through a service */
 	FLOW_HAS_ORIGINAL = 1 << 3, /* original_* are set */
 	FLOW_IPV6 = 1 << 4,
+	FLOW_NODE_PORT = 1 << 5, /* came from outside through a service of this node */
+	FLOW_DSR = 1 << 6,	 /* came through another node, which the answer does not pass */
+	FLOW_ANSWER = 1 << 7,	 /* if it is dropped, its sender is told why */
 };
 
 /* A packet on its way through one program: what was read from it, and what was found out. */
@@ -25,7 +28,7 @@ struct flow {
 	__u16 ingress_endpoint; /* whose ingress policy applies; 0 none */
 	__u8 ct_state;		/* enum ct_state */
 	__u8 flags;		/* enum flow_flags */
-	__u8 padding[2];
+	__u16 path_mtu;		/* what the way carries, of a packet that is too large for it */
 };
 
 #endif

@@ -5,6 +5,7 @@
 #include "abi/endpoint.h"
 #include "abi/identity.h"
 #include "abi/ipcache.h"
+#include "config/nat.h"
 #include "lib/events.h"
 
 #undef SOURCE_FILE
@@ -13,11 +14,15 @@
 #define AF_INET	 2
 #define AF_INET6 10
 
-/* In the mark of a packet whose departure was traced already. Bits as the host stack's rules of
- * other network plugins expect them: the low 16 bits are ours, the kind is in 0x0f00.
+/* In the mark of a packet. Bits as the host stack's rules of other network plugins expect them: the
+ * low 16 bits are ours, the kind is in 0x0f00.
+ *
+ *   MARK_TRACED    its departure was traced already
+ *   MARK_SETTLED   likewise, or is not to be, and its addresses are those to leave with
  */
 #define MARK_KIND_MASK 0x0f00
 #define MARK_TRACED    0x0d00
+#define MARK_SETTLED   0x0300
 #define MARK_HOST      0x0c00
 
 /* One router hop. to gives the new pair of Ethernet addresses, or is null where the kernel fills
@@ -169,6 +174,39 @@ static __always_inline int forward_by_route(struct __sk_buff *skb, const struct 
 	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
 }
 
+/* Device that the routing table sends the packet out by, 0 if by none. */
+static __always_inline __u32 forward_device_of(struct __sk_buff *skb, const struct tuple *ends,
+					       __u8 protocol, const enum family family)
+{
+	struct bpf_fib_lookup fib = {
+	    .family = family == IPV4 ? AF_INET : AF_INET6,
+	    .l4_protocol = protocol,
+	    .ifindex = skb->ifindex,
+	};
+	int result;
+
+	addr_store(family == IPV4 ? &fib.ipv4_dst : fib.ipv6_dst, &ends->destination, family);
+	result = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SKIP_NEIGH);
+	return result == BPF_FIB_LKUP_RET_SUCCESS ? fib.ifindex : 0;
+}
+
+SEPARATE __u32 forward_device4(struct __sk_buff *skb, const struct tuple *ends, __u8 protocol)
+{
+	return ends ? forward_device_of(skb, ends, protocol, IPV4) : 0;
+}
+
+SEPARATE __u32 forward_device6(struct __sk_buff *skb, const struct tuple *ends, __u8 protocol)
+{
+	return ends ? forward_device_of(skb, ends, protocol, IPV6) : 0;
+}
+
+static __always_inline __u32 forward_device(struct __sk_buff *skb, const struct tuple *ends,
+					    __u8 protocol, const enum family family)
+{
+	return family == IPV4 ? forward_device4(skb, ends, protocol)
+			      : forward_device6(skb, ends, protocol);
+}
+
 /* Apart, as the parameters of the lookup are larger than the frame of many a program. */
 SEPARATE int forward_by_route4(struct __sk_buff *skb, const struct flow *flow)
 {
@@ -180,12 +218,15 @@ SEPARATE int forward_by_route6(struct __sk_buff *skb, const struct flow *flow)
 	return flow ? forward_by_route(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
+/* settled: nothing is left to do for the program at the device. */
 static __always_inline int forward_direct(struct __sk_buff *skb, const struct flow *flow,
-					  const enum family family)
+					  _Bool settled, const enum family family)
 {
 	int result;
 
-	if (trace_aggregation < TRACE_CONNECTIONS)
+	if (settled && (node_ports || masquerade4 || masquerade6))
+		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_SETTLED;
+	else if (trace_aggregation < TRACE_CONNECTIONS)
 		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_TRACED;
 	if (!uplink_ifindex)
 		return family == IPV4 ? forward_by_route4(skb, flow) : forward_by_route6(skb, flow);
@@ -211,11 +252,14 @@ static __always_inline int forward_to_remote(struct __sk_buff *skb, const struct
 			return forward_to_stack(skb, flow, TRACE_TO_STACK);
 		return forward_to_tunnel(skb, flow, info, flow->source_identity, family);
 	}
+	/* With a service's address for source, which the stack takes for forged. */
+	if (flow->flags & (FLOW_NODE_PORT | FLOW_DSR) && flow->flags & FLOW_REPLY)
+		return forward_direct(skb, flow, 1, family);
 	if (!remote && stack_routes_world)
 		return forward_to_stack(skb, flow, TRACE_TO_STACK);
 	if (unlikely(forward_exceeds(skb, &flow->packet, uplink_mtu)))
 		return forward_to_stack(skb, flow, TRACE_TO_STACK);
-	return forward_direct(skb, flow, family);
+	return forward_direct(skb, flow, remote || flow->flags & FLOW_REPLY, family);
 }
 
 /* The end of an ingress hook. A router answers a packet whose hops are used up; ours is the host

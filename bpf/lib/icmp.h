@@ -11,7 +11,7 @@
 #define ICMP_HEADER_LEN ((int)sizeof(struct icmphdr))
 
 /* Reads the head of the packet that an ICMP error quotes: IP header without IPv6 extensions, and
- * the eight bytes behind it that every error carries. Returns the offset of its L4 header, or -1.
+ * the eight bytes behind it that every error carries. -1 if there is none.
  */
 static __always_inline int icmp_parse_quoted(struct __sk_buff *skb, const struct packet *error,
 					     struct packet *quoted, const enum family family)
@@ -51,7 +51,8 @@ static __always_inline int icmp_parse_quoted(struct __sk_buff *skb, const struct
 	} else if (quoted->protocol == IPPROTO_ICMPV6) {
 		packet_parse_icmp6(quoted, (const void *)&l4);
 	}
-	return offset;
+	quoted->l4_offset = offset;
+	return 0;
 }
 
 /* 1 if the error belongs to a connection that is tracked; the flow then says which way it goes. */
@@ -77,6 +78,10 @@ static __always_inline int icmp_relate(struct __sk_buff *skb, struct flow *flow,
 		flow->rev_nat = entry->rev_nat;
 		if (entry->flags & CT_HAIRPIN)
 			flow->flags |= FLOW_HAIRPIN;
+		if (entry->flags & CT_NODE_PORT)
+			flow->flags |= FLOW_NODE_PORT;
+		if (entry->flags & CT_DSR)
+			flow->flags |= FLOW_DSR;
 	}
 	return 1;
 }
@@ -97,86 +102,78 @@ static __always_inline int icmp_is_related(struct __sk_buff *skb, struct flow *f
 	return family == IPV4 ? icmp_relate4(skb, flow, now_s) : icmp_relate6(skb, flow, now_s);
 }
 
-/* Replaces one field of the quoted packet and keeps the checksum of the ICMP message right. An IPv4
- * header's own checksum changes along with its addresses, which leaves the message's sum as it was;
- * the quoted L4 checksum stays, as no receiver looks at it.
- */
-static __always_inline int icmp_write_quoted(struct __sk_buff *skb, const struct packet *error,
-					     int offset, const void *from, const void *to,
-					     const int size)
+/* Ports, or the identifier of an echo, of the quoted packet. */
+static __always_inline int icmp_write_quoted_ports(struct __sk_buff *skb, int checksum,
+						   const struct packet *quoted,
+						   const struct tuple *to)
 {
-	const int checksum = error->l4_offset + __builtin_offsetof(struct icmphdr, checksum);
+	const _Bool echo = !protocol_has_ports(quoted->protocol);
+	word from = nat_ports(&quoted->tuple);
+	word ports = nat_ports(to);
+	int offset = quoted->l4_offset;
 
-	if (size == 2) {
-		if (bpf_l4_csum_replace(skb, checksum, *(const __u16 *)from, *(const __u16 *)to,
-					2) < 0)
-			return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
-	} else if (size == 16) {
-		__wsum diff = bpf_csum_diff((__be32 *)from, size, (__be32 *)to, size, 0);
-
-		if (bpf_l4_csum_replace(skb, checksum, 0, diff, 0) < 0)
-			return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
+	if (from == ports)
+		return 0;
+	if (echo) { /* one of the halves is 0 */
+		from = (from | from >> 16) & 0xffff;
+		ports = (ports | ports >> 16) & 0xffff;
+		offset += __builtin_offsetof(struct icmphdr, id);
 	}
-	if (bpf_skb_store_bytes(skb, offset, to, size, 0) < 0)
+	if (bpf_l4_csum_replace(skb, checksum, from, ports, sizeof(ports)) < 0)
+		return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
+	if (bpf_skb_store_bytes(skb, offset, &ports, echo ? sizeof(__be16) : sizeof(ports), 0) < 0)
 		return DROP(DROP_ERROR_WRITING_TO_PACKET);
 	return 0;
 }
 
-static __always_inline int icmp_write_quoted_addr(struct __sk_buff *skb, const struct packet *error,
-						  const struct addr *from, const struct addr *to,
-						  const enum family family)
-{
-	const int ip = error->l4_offset + ICMP_HEADER_LEN;
-
-	if (family == IPV4 && bpf_l3_csum_replace(skb, ip + __builtin_offsetof(struct iphdr, check),
-						  from->word[0], to->word[0], 4) < 0)
-		return DROP(DROP_ERROR_WHILE_CORRECTING_L3_CHECKSUM);
-	return icmp_write_quoted(skb, error,
-				 ip + (family == IPV4 ? __builtin_offsetof(struct iphdr, daddr)
-						      : __builtin_offsetof(struct ipv6hdr, daddr)),
-				 from, to, addr_size(family));
-}
-
-/* An error about a packet whose destination was translated from a service address: the client knows
- * the service only. Where the backend itself sent the error, it too comes from the service.
+/* Gives the packet that an error quotes the ends inner, and the error itself the addresses of
+ * outer. The quoted IPv4 header's own checksum changes along with its addresses, which leaves the
+ * message's sum as it was; the quoted L4 checksum stays, as no receiver looks at it.
  */
-static __always_inline int icmp_reverse(struct __sk_buff *skb, struct packet *error,
-					const struct nat_change *service, const enum family family)
+static __always_inline int icmp_apply(struct __sk_buff *skb, struct packet *error,
+				      const struct packet *quoted, const struct tuple *inner,
+				      const struct tuple *outer, const enum family family)
 {
-	struct packet quoted = {};
-	int l4 = icmp_parse_quoted(skb, error, &quoted, family);
+	const int checksum = error->l4_offset + __builtin_offsetof(struct icmphdr, checksum);
+	const int ip = error->l4_offset + ICMP_HEADER_LEN;
+	const __wsum diff = nat_diff(&quoted->tuple, inner, family);
 	int result;
 
-	if (l4 < 0)
-		return DROP(DROP_INVALID_PACKET);
-	result = icmp_write_quoted_addr(skb, error, &quoted.destination, &service->addr, family);
+	if (family == IPV4 &&
+	    bpf_l3_csum_replace(skb, ip + __builtin_offsetof(struct iphdr, check), 0, diff, 0) < 0)
+		return DROP(DROP_ERROR_WHILE_CORRECTING_L3_CHECKSUM);
+	if (family == IPV6 && bpf_l4_csum_replace(skb, checksum, 0, diff, 0) < 0)
+		return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
+	if (nat_store_addrs(skb, ip, inner, family) < 0)
+		return DROP(DROP_ERROR_WRITING_TO_PACKET);
+	result = icmp_write_quoted_ports(skb, checksum, quoted, inner);
 	if (result < 0)
 		return result;
-	if (protocol_has_ports(quoted.protocol)) {
-		result = icmp_write_quoted(skb, error, l4 + 2, &quoted.destination_port,
-					   &service->port, 2);
-		if (result < 0)
-			return result;
-	}
-	if (addr_equal(&error->source, &quoted.destination, family))
-		return nat_apply(skb, error, service, family);
-	return 0;
+	return nat_rewrite(skb, error, outer, family);
 }
 
-SEPARATE int icmp_reverse4(struct __sk_buff *skb, struct packet *error,
-			   const struct nat_change *service)
+SEPARATE int icmp_apply4(struct __sk_buff *skb, struct packet *error, const struct packet *quoted,
+			 const struct tuple *inner, const struct tuple *outer)
 {
-	if (!(error && service))
+	if (!error || !quoted || !inner || !outer)
 		return DROP(DROP_INVALID_PACKET);
-	return icmp_reverse(skb, error, service, IPV4);
+	return icmp_apply(skb, error, quoted, inner, outer, IPV4);
 }
 
-SEPARATE int icmp_reverse6(struct __sk_buff *skb, struct packet *error,
-			   const struct nat_change *service)
+SEPARATE int icmp_apply6(struct __sk_buff *skb, struct packet *error, const struct packet *quoted,
+			 const struct tuple *inner, const struct tuple *outer)
 {
-	if (!(error && service))
+	if (!error || !quoted || !inner || !outer)
 		return DROP(DROP_INVALID_PACKET);
-	return icmp_reverse(skb, error, service, IPV6);
+	return icmp_apply(skb, error, quoted, inner, outer, IPV6);
+}
+
+static __always_inline int icmp_rewrite(struct __sk_buff *skb, struct packet *error,
+					const struct packet *quoted, const struct tuple *inner,
+					const struct tuple *outer, const enum family family)
+{
+	return family == IPV4 ? icmp_apply4(skb, error, quoted, inner, outer)
+			      : icmp_apply6(skb, error, quoted, inner, outer);
 }
 
 #endif

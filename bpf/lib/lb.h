@@ -10,34 +10,32 @@
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_LB
 
+/* Notes for events what the reply is about to come from. */
+static __always_inline void lb_note_service(struct flow *flow, const struct addr *service,
+					    __be16 port)
+{
+	flow->original_addr = *service;
+	flow->original_port = port;
+	flow->flags |= FLOW_HAS_ORIGINAL;
+}
+
 static __always_inline int lb_translate_reply(struct __sk_buff *skb, struct flow *flow,
 					      const enum family family)
 {
 	struct packet *p = &flow->packet;
-	struct nat_change change = {.source = 1};
 	struct lb_address service = {};
-	struct addr self = p->source;
-	int result;
+	struct tuple to = p->tuple;
 
 	/* The service is gone: the packet passes as the backend sent it, and the client refuses it.
 	 */
 	if (!lb_rev_nat_find(flow->rev_nat, &service, family))
 		return 0;
-	flow->original_addr = service.addr;
-	flow->original_port = service.port;
-	flow->flags |= FLOW_HAS_ORIGINAL;
-	change.addr = service.addr;
-	change.port = service.port;
-	if (flow->ct_state == CT_STATE_RELATED)
-		return family == IPV4 ? icmp_reverse4(skb, p, &change)
-				      : icmp_reverse6(skb, p, &change);
-	result = nat_rewrite(skb, p, &change, family);
-	if (result < 0 || !(flow->flags & FLOW_HAIRPIN))
-		return result;
-	change.source = 0;
-	change.addr = self;
-	change.port = p->destination_port;
-	return nat_rewrite(skb, p, &change, family);
+	lb_note_service(flow, &service.addr, service.port);
+	if (flow->flags & FLOW_HAIRPIN)
+		addr_load(&to.destination, &p->source, family);
+	addr_load(&to.source, &service.addr, family);
+	to.source_port = service.port;
+	return nat_rewrite(skb, p, &to, family);
 }
 
 SEPARATE int lb_translate_reply4(struct __sk_buff *skb, struct flow *flow)
@@ -50,12 +48,50 @@ SEPARATE int lb_translate_reply6(struct __sk_buff *skb, struct flow *flow)
 	return flow ? lb_translate_reply(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
+/* An error about a packet whose destination was translated from a service address: the client knows
+ * the service only. Where the backend itself sent the error, it too comes from the service.
+ */
+static __always_inline int lb_translate_error(struct __sk_buff *skb, struct flow *flow,
+					      const enum family family)
+{
+	struct packet *error = &flow->packet;
+	struct packet quoted = {};
+	struct lb_address service = {};
+	struct tuple inner;
+	struct tuple outer = error->tuple;
+
+	if (icmp_parse_quoted(skb, error, &quoted, family) < 0)
+		return DROP(DROP_INVALID_PACKET);
+	if (!lb_rev_nat_find(flow->rev_nat, &service, family))
+		return 0;
+	lb_note_service(flow, &service.addr, service.port);
+	inner = quoted.tuple;
+	addr_load(&inner.destination, &service.addr, family);
+	inner.destination_port = service.port;
+	if (addr_equal(&error->source, &quoted.destination, family))
+		addr_load(&outer.source, &service.addr, family);
+	return icmp_rewrite(skb, error, &quoted, &inner, &outer, family);
+}
+
+SEPARATE int lb_translate_error4(struct __sk_buff *skb, struct flow *flow)
+{
+	return flow ? lb_translate_error(skb, flow, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int lb_translate_error6(struct __sk_buff *skb, struct flow *flow)
+{
+	return flow ? lb_translate_error(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
 /* Gives a reply the source address that the client asked for. */
 static __always_inline int lb_reverse(struct __sk_buff *skb, struct flow *flow,
 				      const enum family family)
 {
 	if (likely(!flow->rev_nat || !(flow->flags & FLOW_REPLY)))
 		return 0;
+	if (unlikely(flow->ct_state == CT_STATE_RELATED))
+		return family == IPV4 ? lb_translate_error4(skb, flow)
+				      : lb_translate_error6(skb, flow);
 	return family == IPV4 ? lb_translate_reply4(skb, flow) : lb_translate_reply6(skb, flow);
 }
 

@@ -77,20 +77,22 @@ static __always_inline _Bool lb_select(const struct packet *p, const struct lb_a
 }
 
 /* Notes a packet of a connection whose backend is known. Entry and affinity are written when the
- * second or the flags have changed, no more often.
+ * second or the flags have changed, no more often. True if they have.
  */
-static __always_inline void lb_refresh(struct ct_entry *entry, const struct packet *p,
-				       const struct lb_service *service, __u32 now_s,
-				       const enum family family)
+static __always_inline _Bool lb_refresh(struct ct_entry *entry, const struct packet *p,
+					const struct lb_service *service, __u32 now_s,
+					const enum family family)
 {
 	const __u32 add = ct_packet_flags(p, 0);
 	const __u32 flags = entry->flags | add;
 	const __u32 lifetime_s = now_s + lb_life_s(p->protocol, flags);
 
-	if (flags != entry->flags)
+	const _Bool changed = flags != entry->flags;
+
+	if (changed)
 		__sync_fetch_and_or(&entry->flags, add);
 	if (entry->lifetime_s == lifetime_s)
-		return;
+		return changed;
 	entry->lifetime_s = lifetime_s;
 	if (lb_has_affinity(service)) {
 		struct lb_affinity_key client = {};
@@ -98,6 +100,7 @@ static __always_inline void lb_refresh(struct ct_entry *entry, const struct pack
 		lb_affinity_of_address(&client, &p->source, service->rev_nat, family);
 		lb_affinity_refresh(&client, entry->backend, now_s, family);
 	}
+	return 1;
 }
 
 /* 1 if an earlier packet decided. This and the next two steps are functions beside each other, not
@@ -112,12 +115,13 @@ static __always_inline int lb_recall(const struct packet *p, const struct lb_ser
 
 	to->nat_port = 0;
 	to->known = 0;
+	to->due = 1;
 	ct_key_of(&key, p, CT_SCOPE_SERVICE, family);
 	entry = ct_find(&key, now_s, family);
 	if (!entry || entry->rev_nat != service->rev_nat ||
 	    !lb_backend_find(entry->backend, to, family) || !lb_keeps_backend(entry, to->state, p))
 		return 0;
-	lb_refresh(entry, p, service, now_s, family);
+	to->due = lb_refresh(entry, p, service, now_s, family);
 	to->nat_port = entry->nat_port;
 	to->known = 1;
 	return 1;
@@ -180,11 +184,8 @@ static __always_inline int lb_choose(const struct packet *p, const struct lb_add
 	return family == IPV4 ? lb_remember4(p, service, to) : lb_remember6(p, service, to);
 }
 
-/* Remembers the source port that the connection leaves the node with, for choices to come. p is the
- * packet as the client sent it.
- */
-static __always_inline void lb_remember_port(const struct packet *p, __be16 nat_port,
-					     const enum family family)
+static __always_inline int lb_remember_nat(const struct packet *p, __be16 nat_port,
+					   const enum family family)
 {
 	union ct_key key = {};
 	struct ct_entry *entry;
@@ -193,6 +194,29 @@ static __always_inline void lb_remember_port(const struct packet *p, __be16 nat_
 	entry = ct_find(&key, clock_s(), family);
 	if (entry)
 		entry->nat_port = nat_port;
+	return 0;
+}
+
+SEPARATE int lb_remember_nat4(const struct packet *p, __be16 nat_port)
+{
+	return p ? lb_remember_nat(p, nat_port, IPV4) : 0;
+}
+
+SEPARATE int lb_remember_nat6(const struct packet *p, __be16 nat_port)
+{
+	return p ? lb_remember_nat(p, nat_port, IPV6) : 0;
+}
+
+/* Remembers the source port that the connection leaves the node with, for choices to come. p is the
+ * packet as the client sent it.
+ */
+static __always_inline void lb_remember_port(const struct packet *p, __be16 nat_port,
+					     const enum family family)
+{
+	if (family == IPV4)
+		lb_remember_nat4(p, nat_port);
+	else
+		lb_remember_nat6(p, nat_port);
 }
 
 #endif

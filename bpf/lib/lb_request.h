@@ -51,25 +51,18 @@ static __always_inline int lb_redirect(struct __sk_buff *skb, struct flow *flow,
 				       const struct lb_address *backend, const enum family family)
 {
 	struct packet *p = &flow->packet;
-	struct nat_change change = {};
-	int result;
+	struct tuple to = p->tuple;
 
 	if (addr_equal(&backend->addr, &p->source, family)) {
 		flow->flags |= FLOW_HAIRPIN;
-		change.source = 1;
-		addr_load_config(&change.addr,
+		addr_load_config(&to.source,
 				 family == IPV4 ? (const volatile void *)&service_loopback4
 						: (const volatile void *)&service_loopback6,
 				 family);
-		change.port = p->source_port;
-		result = nat_rewrite(skb, p, &change, family);
-		if (result < 0)
-			return result;
 	}
-	change.source = 0;
-	change.addr = backend->addr;
-	change.port = backend->port;
-	return nat_rewrite(skb, p, &change, family);
+	addr_load(&to.destination, &backend->addr, family);
+	to.destination_port = backend->port;
+	return nat_rewrite(skb, p, &to, family);
 }
 
 SEPARATE int lb_redirect4(struct __sk_buff *skb, struct flow *flow,

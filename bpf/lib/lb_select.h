@@ -104,6 +104,8 @@ struct lb_choice {
 	__be16 nat_port; /* source port of the connection if it leaves the node; 0 none yet */
 	__u8 state;	 /* enum lb_backend_state */
 	_Bool known;	 /* an earlier packet of the connection went to this backend */
+	_Bool due;	 /* the first packet, of this second, or with these TCP flags */
+	__u8 padding[3];
 };
 
 static __always_inline _Bool lb_backend_find(__u32 id, struct lb_choice *to,

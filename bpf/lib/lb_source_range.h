@@ -23,4 +23,30 @@ struct {
 	__type(value, __u8);
 } cilium_lb6_source_range SEC(".maps");
 
+/* Whether the service serves this client. */
+static __always_inline _Bool lb_serves_source(const struct lb_service *service,
+					      const struct addr *client, const enum family family)
+{
+	const _Bool named_may = !(service->flags2 & LB_SOURCE_RANGES_DENY);
+	_Bool named;
+
+	if (!(service->flags & LB_SOURCE_RANGES))
+		return 1;
+	if (family == IPV4) {
+		struct lb4_source_range key = {
+		    .prefix_len = 64,
+		    .rev_nat = service->rev_nat,
+		    .addr = client->word[0],
+		};
+
+		named = bpf_map_lookup_elem(&cilium_lb4_source_range, &key) != 0;
+	} else {
+		struct lb6_source_range key = {.prefix_len = 160, .rev_nat = service->rev_nat};
+
+		addr_store(&key.addr, client, IPV6);
+		named = bpf_map_lookup_elem(&cilium_lb6_source_range, &key) != 0;
+	}
+	return named == named_may;
+}
+
 #endif

@@ -2,6 +2,7 @@
 #ifndef AXONEME_LIB_MASQUERADE_H
 #define AXONEME_LIB_MASQUERADE_H
 
+#include "lib/devices.h"
 #include "lib/nat_table.h"
 
 struct {
@@ -21,14 +22,5 @@ struct {
 	__type(key, struct masq6_prefix);
 	__type(value, __u8);
 } cilium_ipmasq_v6 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, LIMIT_DEVICES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
-	__type(key, __u32);
-	__type(value, struct device_info);
-} cilium_devices SEC(".maps");
 
 #endif

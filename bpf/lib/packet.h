@@ -47,14 +47,25 @@ enum packet_flags {
 	PACKET_HAS_L4 = 1 << 3,	    /* the L4 header was read: ports can be rewritten */
 };
 
-/* What the programs know about the packet at hand. Ports of ICMP echo are those of the conntrack
- * key (abi/conntrack.h).
- */
-struct packet {
+/* Both ends of a packet. Ports of ICMP echo are those of the conntrack key (abi/conntrack.h). */
+struct tuple {
 	struct addr source;
 	struct addr destination;
 	__be16 source_port;
 	__be16 destination_port;
+};
+
+/* What the programs know about the packet at hand. */
+struct packet {
+	union {
+		struct tuple tuple;
+		struct {
+			struct addr source;
+			struct addr destination;
+			__be16 source_port;
+			__be16 destination_port;
+		};
+	};
 	__u16 l4_offset;
 	__u8 l4_header_len;
 	__u8 protocol;
@@ -84,6 +95,19 @@ static __always_inline void *packet_bytes(struct __sk_buff *skb, __u32 offset, c
 	start = packet_start(skb);
 	end = packet_end(skb);
 	return start + offset + len <= end ? start + offset : 0;
+}
+
+/* From the L4 header on, without the padding of short frames. */
+static __always_inline __u32 packet_l4_len(struct __sk_buff *skb, const struct packet *p,
+					   const enum family family)
+{
+	const int len = family == IPV4 ? __builtin_offsetof(struct iphdr, tot_len)
+				       : __builtin_offsetof(struct ipv6hdr, payload_len);
+	const __u32 uncounted = L3_OFFSET + (family == IPV4 ? 0 : sizeof(struct ipv6hdr));
+	__be16 counted = 0;
+
+	bpf_skb_load_bytes(skb, L3_OFFSET + len, &counted, sizeof(counted));
+	return bpf_ntohs(counted) + uncounted - p->l4_offset;
 }
 
 static __always_inline _Bool protocol_has_ports(__u8 protocol)

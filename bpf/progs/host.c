@@ -5,10 +5,11 @@
 #include "config/node.h"
 #include "lib/admit.h"
 #include "lib/deliver.h"
+#include "lib/edge.h"
+#include "lib/edge_leave.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
 #include "lib/ipcache.h"
-#include "lib/lb_source_range.h"
 #include "lib/masquerade.h"
 
 #undef SOURCE_FILE
@@ -25,8 +26,20 @@ static __always_inline int netdev_receive(struct __sk_buff *skb, struct flow *fl
 	if (result < 0)
 		return TC_ACT_OK;
 	to = endpoint_find(&p->destination, family);
-	if (!to || to->flags & ENDPOINT_HOST)
-		return TC_ACT_OK;
+	if (!to || to->flags & ENDPOINT_HOST) {
+		if (!edge_is_busy())
+			return TC_ACT_OK;
+		result = edge_receive(skb, flow, TRACE_FROM_NETWORK, family);
+		if (result != EDGE_DELIVER)
+			return result;
+		to = endpoint_find(&p->destination, family);
+		if (!to)
+			return DROP(DROP_STALE_OR_UNROUTABLE_IP);
+	} else {
+		result = packet_parse_l4(skb, p, family);
+		if (result < 0)
+			return result;
+	}
 	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
 	return deliver(skb, flow, to, TRACE_FROM_NETWORK, family);
 }
@@ -46,37 +59,45 @@ int from_netdev(struct __sk_buff *skb)
 	return forward_verdict(skb, &flow, result, METRIC_INGRESS);
 }
 
-/* Nothing is decided here; packets of pods were counted and traced by the program that sent them.
- */
+/* Packets of pods were counted and traced by the program that sent them. */
 static __always_inline void netdev_observe(struct __sk_buff *skb, struct flow *flow,
 					   const enum family family)
 {
 	const struct packet *p = &flow->packet;
 
-	if (packet_parse_ip(skb, &flow->packet, family) < 0)
-		return;
 	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
 	flow->destination_identity =
 	    ipcache_identity(ipcache_find(&p->destination, family), family);
 	event_trace(skb, flow, TRACE_TO_NETWORK, 0, skb->ifindex);
 }
 
+static __always_inline int netdev_send(struct __sk_buff *skb, struct flow *flow,
+				       const enum family family)
+{
+	if (packet_parse_ip(skb, &flow->packet, family) < 0)
+		return TC_ACT_OK;
+	if (trace_aggregation < TRACE_CONNECTIONS && (skb->mark & MARK_KIND_MASK) != MARK_TRACED)
+		netdev_observe(skb, flow, family);
+	return edge_is_busy() ? edge_leave(skb, flow, family) : TC_ACT_OK;
+}
+
 SEC("tc")
 int to_netdev(struct __sk_buff *skb)
 {
 	struct flow flow = {};
+	int result = TC_ACT_OK;
 
-	if (trace_aggregation >= TRACE_CONNECTIONS)
+	if (trace_aggregation >= TRACE_CONNECTIONS && !edge_is_busy())
 		return TC_ACT_OK;
-	if ((skb->mark & MARK_KIND_MASK) == MARK_TRACED)
+	if ((skb->mark & MARK_KIND_MASK) == MARK_SETTLED)
 		return TC_ACT_OK;
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		netdev_observe(skb, &flow, IPV4);
+		result = netdev_send(skb, &flow, IPV4);
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
 		flow.flags = FLOW_IPV6;
-		netdev_observe(skb, &flow, IPV6);
+		result = netdev_send(skb, &flow, IPV6);
 	}
-	return TC_ACT_OK;
+	return result < 0 ? packet_drop(skb, &flow, result, METRIC_EGRESS) : result;
 }
 
 /* To a pod of this node: through the egress hook of its device, whose program asks the policy. Peer

@@ -5,6 +5,7 @@
 #include "config/node.h"
 #include "lib/admit.h"
 #include "lib/deliver.h"
+#include "lib/edge.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
 #include "lib/ipcache.h"
@@ -47,8 +48,23 @@ static __always_inline int overlay_receive(struct __sk_buff *skb, struct flow *f
 	/* The inner frame still has the addresses of the sending pod's device pair. */
 	bpf_skb_change_type(skb, 0 /* PACKET_HOST */);
 	to = endpoint_find(&flow->packet.destination, family);
-	if (!to || to->flags & ENDPOINT_HOST)
-		return forward_to_stack(skb, flow, TRACE_TO_STACK);
+	if (!to || to->flags & ENDPOINT_HOST) {
+		if (edge_is_busy())
+			result = edge_receive(skb, flow, TRACE_FROM_OVERLAY, family);
+		else
+			result = TC_ACT_OK;
+		if (result == TC_ACT_OK)
+			return forward_to_stack(skb, flow, TRACE_TO_STACK);
+		if (result != EDGE_DELIVER)
+			return result;
+		to = endpoint_find(&flow->packet.destination, family);
+		if (!to)
+			return DROP(DROP_STALE_OR_UNROUTABLE_IP);
+	} else {
+		result = packet_parse_l4(skb, &flow->packet, family);
+		if (result < 0)
+			return result;
+	}
 	return deliver(skb, flow, to, TRACE_FROM_OVERLAY, family);
 }
 

@@ -271,6 +271,7 @@ public enum NatFlags : uint
     [CType("NAT_FROM_HOST")] FromHost = 8,
     [CType("NAT_SERVICE")] Service = 16,
     [CType("NAT_DSR")] Dsr = 32,
+    [CType("NAT_PEER_CLOSING")] PeerClosing = 64,
 }
 
 [CType("enum pod_call")]

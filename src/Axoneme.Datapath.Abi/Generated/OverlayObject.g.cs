@@ -20,8 +20,8 @@ public static class OverlayObject
 }
 
 /// <summary>Load-time constants of OverlayObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 106)]
-public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants
+[StructLayout(LayoutKind.Explicit, Size = 157)]
+public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
@@ -59,6 +59,17 @@ public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, I
         ("node_port_max", 102, 2),
         ("reject_without_backend", 104, 1),
         ("service_wildcards", 105, 1),
+        ("node_ports", 106, 1),
+        ("service_dsr", 107, 1),
+        ("nat_port_min", 108, 2),
+        ("nat_port_max", 110, 2),
+        ("masquerade4", 112, 1),
+        ("masquerade6", 113, 1),
+        ("native_cidr4", 116, 4),
+        ("native_mask4", 120, 4),
+        ("native_cidr6", 124, 16),
+        ("native_mask6", 140, 16),
+        ("masquerade_exceptions", 156, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -198,4 +209,48 @@ public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, I
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
     [field: FieldOffset(105)]
     public bool ServiceWildcards { get; set; }
+
+    /// <summary>Serve services to traffic from outside</summary>
+    [field: FieldOffset(106)]
+    public bool NodePorts { get; set; }
+
+    /// <summary>Whether any service is forwarded with direct server return</summary>
+    [field: FieldOffset(107)]
+    public bool ServiceDsr { get; set; }
+
+    /// <summary>First source port of translated connections</summary>
+    [field: FieldOffset(108)]
+    public ushort NatPortMin { get; set; }
+
+    /// <summary>Last source port of translated connections</summary>
+    [field: FieldOffset(110)]
+    public ushort NatPortMax { get; set; }
+
+    /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
+    [field: FieldOffset(112)]
+    public bool Masquerade4 { get; set; }
+
+    /// <summary>Likewise for IPv6</summary>
+    [field: FieldOffset(113)]
+    public bool Masquerade6 { get; set; }
+
+    /// <summary>Destinations in here are not masqueraded</summary>
+    [field: FieldOffset(116)]
+    public NetU32 NativeCidr4 { get; set; }
+
+    /// <summary>Mask of native_cidr4; 0 together with it: none</summary>
+    [field: FieldOffset(120)]
+    public NetU32 NativeMask4 { get; set; }
+
+    /// <summary>Likewise for IPv6</summary>
+    [field: FieldOffset(124)]
+    public Ip6Addr NativeCidr6 { get; set; }
+
+    /// <summary>Mask of native_cidr6</summary>
+    [field: FieldOffset(140)]
+    public Ip6Addr NativeMask6 { get; set; }
+
+    /// <summary>Whether the maps of ip-masq-agent are asked</summary>
+    [field: FieldOffset(156)]
+    public bool MasqueradeExceptions { get; set; }
 }

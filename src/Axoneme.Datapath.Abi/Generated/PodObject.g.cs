@@ -23,8 +23,8 @@ public static class PodObject
 }
 
 /// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 130)]
-public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants, IPodConstants
+[StructLayout(LayoutKind.Explicit, Size = 181)]
+public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants, IPodConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
     [
@@ -66,6 +66,17 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INode
         ("node_port_max", 126, 2),
         ("reject_without_backend", 128, 1),
         ("service_wildcards", 129, 1),
+        ("node_ports", 130, 1),
+        ("service_dsr", 131, 1),
+        ("nat_port_min", 132, 2),
+        ("nat_port_max", 134, 2),
+        ("masquerade4", 136, 1),
+        ("masquerade6", 137, 1),
+        ("native_cidr4", 140, 4),
+        ("native_mask4", 144, 4),
+        ("native_cidr6", 148, 16),
+        ("native_mask6", 164, 16),
+        ("masquerade_exceptions", 180, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -221,4 +232,48 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INode
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
     [field: FieldOffset(129)]
     public bool ServiceWildcards { get; set; }
+
+    /// <summary>Serve services to traffic from outside</summary>
+    [field: FieldOffset(130)]
+    public bool NodePorts { get; set; }
+
+    /// <summary>Whether any service is forwarded with direct server return</summary>
+    [field: FieldOffset(131)]
+    public bool ServiceDsr { get; set; }
+
+    /// <summary>First source port of translated connections</summary>
+    [field: FieldOffset(132)]
+    public ushort NatPortMin { get; set; }
+
+    /// <summary>Last source port of translated connections</summary>
+    [field: FieldOffset(134)]
+    public ushort NatPortMax { get; set; }
+
+    /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
+    [field: FieldOffset(136)]
+    public bool Masquerade4 { get; set; }
+
+    /// <summary>Likewise for IPv6</summary>
+    [field: FieldOffset(137)]
+    public bool Masquerade6 { get; set; }
+
+    /// <summary>Destinations in here are not masqueraded</summary>
+    [field: FieldOffset(140)]
+    public NetU32 NativeCidr4 { get; set; }
+
+    /// <summary>Mask of native_cidr4; 0 together with it: none</summary>
+    [field: FieldOffset(144)]
+    public NetU32 NativeMask4 { get; set; }
+
+    /// <summary>Likewise for IPv6</summary>
+    [field: FieldOffset(148)]
+    public Ip6Addr NativeCidr6 { get; set; }
+
+    /// <summary>Mask of native_cidr6</summary>
+    [field: FieldOffset(164)]
+    public Ip6Addr NativeMask6 { get; set; }
+
+    /// <summary>Whether the maps of ip-masq-agent are asked</summary>
+    [field: FieldOffset(180)]
+    public bool MasqueradeExceptions { get; set; }
 }

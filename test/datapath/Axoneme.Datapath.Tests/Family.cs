@@ -45,12 +45,14 @@ public sealed class Cluster : IDisposable
     public const uint RemoteIdentity = 20003;
     public const uint PrefixIdentity = 16777217;
 
-    public Cluster(Family family, bool tunnel = false, bool perPacketLb = false, uint? uplink = Tests.Node.Uplink, uint connections = 1024, Abi.TraceAggregation aggregation = Abi.TraceAggregation.Connections)
+    public Cluster(Family family, bool tunnel = false, bool perPacketLb = false, uint? uplink = Tests.Node.Uplink, uint connections = 1024, Abi.TraceAggregation aggregation = Abi.TraceAggregation.Connections, EdgeOptions? edge = null)
     {
-        Node = new Node(tunnel, perPacketLb, uplink, connections, aggregation);
+        Node = new Node(tunnel, perPacketLb, uplink, connections, aggregation, edge);
         Client = Node.AddPod(5, ClientIdentity, "10.244.0.5", "fd00:244::5");
         Server = Node.AddPod(6, ServerIdentity, "10.244.0.6", "fd00:244::6");
         Node.AddHostAddress(family.Host);
+        Node.AddDevice(Tests.Node.Uplink, "172.30.0.11", "fd00:30::11");
+        Node.AddDevice(Tests.Node.Tunnel, Tests.Node.Router(v6: false), Tests.Node.Router(v6: true));
         Node.AddIdentity(family.Remote, RemoteIdentity, family.IsV6 && !tunnel ? family.RemoteNode : "172.30.0.12");
         Node.AddIdentity(family.OutsidePrefix, PrefixIdentity);
     }

@@ -30,7 +30,7 @@ public sealed record Outcome(TcVerdict Verdict, byte[] Bytes, IReadOnlyList<Even
 /// The programs of one node with maps of their own, real in all but devices: packets go in through test runs, and the packet that
 /// comes out of one program is the next one's input.
 /// </summary>
-public sealed class Node : IDisposable
+public sealed partial class Node : IDisposable
 {
     public const uint Uplink = 11;
     public const uint Tunnel = 12;
@@ -46,8 +46,9 @@ public sealed class Node : IDisposable
     private readonly RingBufferReader _events;
     private uint _revision = 1;
 
-    public Node(bool tunnel = false, bool perPacketLb = false, uint? uplink = Uplink, uint connections = 1024, TraceAggregation aggregation = TraceAggregation.Connections)
+    public Node(bool tunnel = false, bool perPacketLb = false, uint? uplink = Uplink, uint connections = 1024, TraceAggregation aggregation = TraceAggregation.Connections, EdgeOptions? edge = null)
     {
+        Edge = edge ?? new EdgeOptions();
         TunnelMode = tunnel;
         UplinkInterface = uplink ?? 0;
         Connections = connections;
@@ -62,6 +63,8 @@ public sealed class Node : IDisposable
         InstallShared();
         _events = OpenEvents();
     }
+
+    public EdgeOptions Edge { get; }
 
     public bool TunnelMode { get; }
 
@@ -247,7 +250,7 @@ public sealed class Node : IDisposable
         constants.UplinkIfindex = UplinkInterface;
         constants.TunnelIfindex = TunnelMode ? Tunnel : 0;
         constants.TraceAggregation = (byte)Aggregation;
-        return constants;
+        return (T)Edge.Apply(constants);
     }
 
     private BpfObject Load<T>(BpfObjectImage image, T constants, Func<T, T> adjust)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers.Binary;
+using System.Numerics;
 using Axoneme.Network;
 
 namespace Axoneme.Datapath.Tests;
@@ -214,6 +215,8 @@ public sealed record Packet
         }
 
         byte[] bytes = [.. header, .. Payload];
+        if (Protocol == 132)
+            BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(8), ~bytes.Aggregate(uint.MaxValue, BitOperations.Crc32C));
         if (checksum >= 0)
         {
             byte[] pseudo = Protocol == 1 ? [] : PseudoHeader(bytes.Length);
