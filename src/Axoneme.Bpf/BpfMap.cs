@@ -36,6 +36,9 @@ public sealed class BpfMap : IDisposable
 
     internal int Descriptor => (int)Handle.DangerousGetHandle();
 
+    /// <summary>For values of maps of maps, which name their maps so; valid while this is not disposed.</summary>
+    public int DangerousDescriptor => Descriptor;
+
     /// <summary>Creates an unpinned map.</summary>
     /// <exception cref="SystemCallException">The kernel refused.</exception>
     public static BpfMap Create(BpfMapSpec spec)
@@ -105,6 +108,41 @@ public sealed class BpfMap : IDisposable
     public bool TryUpdate(ReadOnlySpan<byte> key, ReadOnlySpan<byte> value, BpfUpdateMode mode)
         => ElementCommand(BpfCommand.MapUpdate, key, CheckValue(value), (ulong)mode,
             mode == BpfUpdateMode.NoExist ? Errno.EEXIST : Errno.ENOENT);
+
+    /// <summary>
+    /// Writes many entries, in one system call where the kernel can. Returns how many were written before one failed, and that one's error
+    /// number, 0 when all were.
+    /// </summary>
+    public unsafe int TryUpdateBatch(ReadOnlySpan<byte> keys, ReadOnlySpan<byte> values, out int errno)
+    {
+        int count = keys.Length / Spec.KeySize;
+        if (values.Length != (long)count * ValueLength || keys.Length % Spec.KeySize != 0)
+            throw WrongSize("value", count * ValueLength, values.Length);
+        errno = 0;
+        if (count == 0)
+            return 0;
+        using var use = Handle.Use();
+        fixed (byte* keyPointer = keys)
+        fixed (byte* valuePointer = values)
+        {
+            var batch = new MapBatchAttributes { Keys = (ulong)keyPointer, Values = (ulong)valuePointer, Count = (uint)count, MapFd = (uint)use.Descriptor };
+            errno = Math.Max(0, -BpfSystemCall.Try(BpfCommand.MapUpdateBatch, ref batch));
+            // ENOTSUPP and, before 5.6, EINVAL come before the kernel has counted anything.
+            if (errno is not (Errno.ENOTSUPP or Errno.EOPNOTSUPP or Errno.EINVAL))
+                return (int)Math.Min(batch.Count, (uint)count);
+            int done = 0;
+            for (errno = 0; done < count; done++)
+            {
+                var one = new MapElementAttributes(
+                    use.Descriptor, keyPointer + ((nint)done * Spec.KeySize), valuePointer + ((nint)done * ValueLength));
+                errno = Math.Max(0, -BpfSystemCall.Try(BpfCommand.MapUpdate, ref one));
+                if (errno != 0)
+                    break;
+            }
+
+            return done;
+        }
+    }
 
     /// <summary>Removes an entry; false when there was none.</summary>
     public bool TryDelete(ReadOnlySpan<byte> key)

@@ -69,29 +69,7 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
     {
         if (keys.Length != values.Length)
             throw new ArgumentException($"{keys.Length} keys for {values.Length} values");
-        errno = 0;
-        if (keys.IsEmpty)
-            return 0;
-        errno = Batch(BpfCommand.MapUpdateBatch, keys, values, out int done);
-        if (errno == 0)
-            return keys.Length;
-        if (!IsUnsupported(errno) || done > 0)
-            return done;
-        for (; done < keys.Length; done++)
-        {
-            errno = 0;
-            try
-            {
-                Update(in keys[done], in values[done]);
-            }
-            catch (SystemCallException e)
-            {
-                errno = e.Errno;
-                return done;
-            }
-        }
-
-        return done;
+        return Map.TryUpdateBatch(MemoryMarshal.AsBytes(keys), MemoryMarshal.AsBytes(values), out errno);
     }
 
     /// <summary>Removes many entries in few system calls; keys without an entry are passed over.</summary>

@@ -91,6 +91,14 @@ public sealed unsafe class BpfObject : IDisposable
         _declared[map] = Declared(map) with { MaxEntries = count };
     }
 
+    /// <summary>Declares a map with other flags than the source has.</summary>
+    public void SetMapFlags(string map, BpfMapFlags flags)
+    {
+        RequireNotLoaded();
+        Require(Libbpf.MapSetFlags(FindMap(map), (uint)flags), $"set the flags of map {map}");
+        _declared[map] = Declared(map) with { Flags = flags };
+    }
+
     /// <summary>Makes the programs use an existing map. The object takes a descriptor of its own.</summary>
     /// <exception cref="BpfMapMismatchException">An attribute differs.</exception>
     public void Reuse(string name, BpfMap map)

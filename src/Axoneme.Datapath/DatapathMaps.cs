@@ -16,6 +16,7 @@ public sealed class DatapathMaps : IDisposable
     private const string AsideSuffix = "_old";
 
     private readonly Dictionary<string, BpfMap> _maps = [];
+    private MapMigration? _migration;
 
     private DatapathMaps(DatapathPaths paths) => Paths = paths;
 
@@ -107,31 +108,34 @@ public sealed class DatapathMaps : IDisposable
     public BpfMap this[string name]
         => _maps.TryGetValue(name, out BpfMap? map) ? map : throw new InvalidOperationException($"map {name} is not pinned in {Paths.Maps}");
 
+    /// <summary>Whether programs of running endpoints still work on maps that were replaced; adopting the endpoints ends that.</summary>
+    internal bool HasReplacedCalls { get; private set; }
+
     /// <summary>
-    /// Opens every declared map, or creates it. One of another layout or size is set aside under its name with "_old" and replaced; the
-    /// report says in what it differed. Programs in the array of shared programs are tied to the maps they were loaded with, so it is
-    /// replaced with any of them: the programs of running endpoints go on with what they know until each endpoint is adopted.
+    /// Opens every declared map, or creates it. One of another size, with other flags or of a layout that can be converted is replaced with its
+    /// entries (<see cref="MapMigration"/>); any other is set aside under its name with "_old", and the report says in what it differed. Programs
+    /// in the array of shared programs are tied to the maps they were loaded with, so it is replaced with a map that was set aside: the programs
+    /// of running endpoints go on with what they know until each endpoint is adopted.
     /// </summary>
-    public static DatapathMaps OpenOrCreate(DatapathPaths paths, ImmutableDictionary<string, uint> sizes, DatapathReport report)
+    public static DatapathMaps OpenOrCreate(
+        DatapathPaths paths, ImmutableDictionary<string, uint> sizes, DatapathReport report, bool distributedLru = false)
+        => OpenOrCreate(paths, spec => Adjust(spec, sizes, distributedLru), report, new MapMigration(paths, MapLayouts.Changes, report));
+
+    internal static DatapathMaps OpenOrCreate(
+        DatapathPaths paths, Func<BpfMapSpec, BpfMapSpec> adjust, DatapathReport report, MapMigration migration)
     {
         ArgumentNullException.ThrowIfNull(paths);
-        ArgumentNullException.ThrowIfNull(sizes);
         ArgumentNullException.ThrowIfNull(report);
         Directory.CreateDirectory(paths.Maps);
-        var maps = new DatapathMaps(paths);
+        var maps = new DatapathMaps(paths) { _migration = migration };
         try
         {
             BpfMapSpec calls = Maps.CiliumCallsPod.Spec;
-            bool replaced = false;
-            foreach (BpfMapSpec declared in Maps.All.Where(m => m.PinByName && m != calls))
-            {
-                BpfMapSpec spec = declared with { MaxEntries = sizes.GetValueOrDefault(declared.Name, declared.MaxEntries) };
-                maps._maps[spec.Name] = OpenOrReplace(spec, paths.Map(spec.Name), report, ref replaced);
-            }
-
-            if (replaced && File.Exists(paths.Map(calls.Name)))
+            foreach (BpfMapSpec spec in Maps.All.Where(m => m.PinByName && m != calls).Select(adjust))
+                maps._maps[spec.Name] = maps.OpenOrReplace(spec, paths.Map(spec.Name), report);
+            if (maps.HasReplacedCalls && File.Exists(paths.Map(calls.Name)))
                 SetAside(calls.Name, paths.Map(calls.Name), report, "its programs work on other maps");
-            maps._maps[calls.Name] = OpenOrReplace(calls, paths.Map(calls.Name), report, ref replaced);
+            maps._maps[calls.Name] = maps.OpenOrReplace(calls, paths.Map(calls.Name), report);
             maps.CreateRings();
             return maps;
         }
@@ -141,6 +145,12 @@ public sealed class DatapathMaps : IDisposable
             throw;
         }
     }
+
+    /// <summary>Adds what came into replaced maps since they were copied; shortly before new programs take over.</summary>
+    internal void CopyRest() => _migration?.CopyRest();
+
+    /// <summary>Adds the rest and lets go of the replaced maps, when no program works on them any more.</summary>
+    internal void FinishMigration() => _migration?.Finish();
 
     /// <summary>Opens the maps that are pinned; those that are not fail when they are used.</summary>
     public static DatapathMaps OpenPinned(DatapathPaths paths)
@@ -166,6 +176,8 @@ public sealed class DatapathMaps : IDisposable
             BpfMap map = this[spec.Name];
             if (map.Spec.MaxEntries != spec.MaxEntries)
                 target.SetMaxEntries(spec.Name, map.Spec.MaxEntries);
+            if (map.Spec.Flags != spec.Flags)
+                target.SetMapFlags(spec.Name, map.Spec.Flags);
             target.Reuse(spec.Name, map);
         }
     }
@@ -176,7 +188,17 @@ public sealed class DatapathMaps : IDisposable
             map.Dispose();
     }
 
-    private static BpfMap OpenOrReplace(BpfMapSpec spec, string path, DatapathReport report, ref bool replaced)
+    private static BpfMapSpec Adjust(BpfMapSpec declared, ImmutableDictionary<string, uint> sizes, bool distributedLru)
+    {
+        bool isLru = declared.Type is BpfMapType.LruHash or BpfMapType.LruPerCpuHash;
+        return declared with
+        {
+            MaxEntries = sizes.GetValueOrDefault(declared.Name, declared.MaxEntries),
+            Flags = isLru && distributedLru ? declared.Flags | BpfMapFlags.NoCommonLru : declared.Flags,
+        };
+    }
+
+    private BpfMap OpenOrReplace(BpfMapSpec spec, string path, DatapathReport report)
     {
         bool existed = File.Exists(path);
         try
@@ -190,8 +212,12 @@ public sealed class DatapathMaps : IDisposable
         }
         catch (BpfMapMismatchException e)
         {
-            SetAside(spec.Name, path, report, string.Join("; ", e.Differences));
-            replaced = true;
+            if (!_migration!.TryReplace(spec, path, e.Differences))
+            {
+                SetAside(spec.Name, path, report, string.Join("; ", e.Differences));
+                HasReplacedCalls = true;
+            }
+
             return BpfMap.OpenOrCreatePinned(spec, path);
         }
     }

@@ -17,6 +17,7 @@ public sealed class NodeDatapath : IDisposable
     private readonly Dictionary<BpfObjectImage, (byte[] Constants, BpfObject Object)> _loaded = [];
     private readonly NodeDevices _devices;
     private readonly ProgramConstants _constants;
+    private bool _isStarted;
 
     private NodeDatapath(DatapathOptions options, DatapathReport report)
     {
@@ -28,7 +29,7 @@ public sealed class NodeDatapath : IDisposable
         _constants = new ProgramConstants(options, _devices);
         if (BpfFileSystem.Ensure(options.BpfRoot))
             report.AddCreated($"mount {options.BpfRoot}");
-        Maps = DatapathMaps.OpenOrCreate(Paths, options.MapSizes, report);
+        Maps = DatapathMaps.OpenOrCreate(Paths, options.MapSizes, report, options.DistributedLru);
         Endpoints = new EndpointDatapath(this);
     }
 
@@ -119,10 +120,33 @@ public sealed class NodeDatapath : IDisposable
     {
         _devices.Ensure(report);
         new DeviceTable(Maps, Netlink, Options).Ensure(_devices.Uplinks, _devices.Tunnel);
+        LoadPrograms();
+        // As near to the exchange as can be: what comes after that is added afterwards, and is missed until then.
+        Maps.CopyRest();
         InstallPodPrograms(report);
         AttachDevices(report);
         AttachSockets(report);
         RemoveStaleDevices(report);
+        FinishMigration();
+    }
+
+    // Verification takes hundreds of milliseconds, and programs of two ages should not work side by side for so long.
+    private void LoadPrograms()
+    {
+        LoadOnce<PodConstants>(PodObject.Image);
+        LoadOnce<HostConstants>(HostObject.Image);
+        if (Options.IsTunnel)
+            LoadOnce<OverlayConstants>(OverlayObject.Image);
+        if (Options.SocketLoadBalancing)
+            LoadOnce<SockConstants>(SockObject.Image);
+    }
+
+    // Where the endpoints' own programs still call those of the run before, the repair that comes after their adoption ends it.
+    private void FinishMigration()
+    {
+        if (!Maps.HasReplacedCalls || _isStarted)
+            Maps.FinishMigration();
+        _isStarted = true;
     }
 
     // Each write replaces a program for all endpoints at once. The pin of the array keeps the programs at work while no agent is.

@@ -53,6 +53,9 @@ internal static unsafe partial class Libbpf
     [LibraryImport(Library, EntryPoint = "bpf_map__set_max_entries")]
     public static partial int MapSetMaxEntries(nint map, uint count);
 
+    [LibraryImport(Library, EntryPoint = "bpf_map__set_map_flags")]
+    public static partial int MapSetFlags(nint map, uint flags);
+
     [LibraryImport(Library, EntryPoint = "bpf_map__set_inner_map_fd")]
     public static partial int MapSetInnerFd(nint map, int fd);
 

@@ -173,7 +173,9 @@ public sealed class EndpointTests
         using var client = new UdpPing(first, target);
         Assert.True(client.Exchange(1));
         // The new agent's programs cannot work on the connections of the old one.
-        test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem("cilium_ct4_global", 8192) };
+        string connections = test.Paths.Map("cilium_ct4_global");
+        File.Delete(connections);
+        BpfMap.OpenOrCreatePinned(Maps.CiliumCt4Global.Spec with { ValueSize = 8, MaxEntries = 64 }, connections).Dispose();
         using NodeDatapath again = test.Start();
         Assert.True(client.Exchange(2));
         Assert.Empty(again.Maps.Ct4.Entries());

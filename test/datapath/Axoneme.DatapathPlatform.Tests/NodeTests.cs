@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Bpf;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Netlink;
@@ -33,18 +34,15 @@ public sealed class NodeTests
     }
 
     [Fact]
-    public void Map_of_another_size_is_set_aside_and_reported()
+    public void Map_whose_entries_cannot_be_read_is_set_aside_and_reported()
     {
         using var test = new TestNode();
-        test.Start().Dispose();
-        test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem("cilium_ct4_global", 8192) };
-        using NodeDatapath again = test.Start();
-        Assert.Equal(
-            [
-                "map cilium_ct4_global was replaced: max entries: declared 8192, pinned 4096",
-                "map cilium_calls_pod was replaced: its programs work on other maps",
-            ],
-            again.Report.Repaired);
+        test.MountBpf();
+        Directory.CreateDirectory(test.Paths.Maps);
+        BpfMapSpec unknown = Maps.CiliumCt4Global.Spec with { ValueSize = 8, MaxEntries = 4096 };
+        BpfMap.OpenOrCreatePinned(unknown, test.Paths.Map(unknown.Name)).Dispose();
+        using NodeDatapath node = test.Start();
+        Assert.Equal(["map cilium_ct4_global was replaced: value size: declared 72, pinned 8"], node.Report.Repaired);
         Assert.True(File.Exists(test.Paths.Map("cilium_ct4_global_old")));
     }
 

@@ -257,7 +257,7 @@ public sealed class ServiceTargetTests
 
     private static DatapathMaps OpenMaps(TestNode test)
     {
-        Assert.True(BpfFileSystem.Ensure(test.Options.BpfRoot));
+        test.MountBpf();
         return DatapathMaps.OpenOrCreate(test.Paths, test.Options.MapSizes, new DatapathReport());
     }
 

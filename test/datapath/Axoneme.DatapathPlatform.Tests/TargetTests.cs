@@ -199,7 +199,7 @@ public sealed class TargetTests
 
     private static DatapathMaps OpenMaps(TestNode test)
     {
-        Assert.True(BpfFileSystem.Ensure(test.Options.BpfRoot));
+        test.MountBpf();
         return DatapathMaps.OpenOrCreate(test.Paths, test.Options.MapSizes, new DatapathReport());
     }
 

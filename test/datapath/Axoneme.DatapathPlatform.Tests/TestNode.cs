@@ -46,6 +46,9 @@ internal sealed class TestNode : IDisposable
 
     public NodeDatapath Start() => NodeDatapath.Start(Options);
 
+    /// <summary>For tests of maps alone, which start no node.</summary>
+    public void MountBpf() => Assert.True(BpfFileSystem.Ensure(Options.BpfRoot));
+
     public NetworkNamespace AddNamespace(string suffix)
     {
         string name = $"{_name}-{suffix}";
