@@ -63,7 +63,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
 
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
-        var services = new ServiceTarget(datapath.Maps);
+        var services = new ServiceTarget(datapath.Maps, MaglevFilling.For(options.Services));
         var removedBackends = new RemovedBackends(services);
         StartReconcilers(reconciliation, control, endpoints, node, datapath, removedBackends, cancellation);
         SocketTermination termination = StartSocketTermination(removedBackends, endpoints, datapath, cancellation);
