@@ -7,9 +7,8 @@ using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Flows;
 using Axoneme.Agent.Health;
 using Axoneme.Agent.Ipcache;
+using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
-using Axoneme.Agent.Services;
-using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
 using Axoneme.Hubble;
 using Axoneme.Ipam;
@@ -46,6 +45,14 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
 
         _modules.Start("api-watches", control.Cluster.RunAsync, cancellation);
         _modules.Start("node-listeners", control.Listeners.RunAsync, cancellation);
+        _modules.Start(
+            "service-metrics", cancel => sources.Metrics.Services.RunAsync(control.Cluster, _log, cancel), cancellation);
+        if (options.PrometheusAddress is { } prometheus)
+        {
+            _modules.Start(
+                "prometheus", cancel => sources.Metrics.ServeAsync(prometheus, loggers.CreateLogger<AgentMetrics>(), cancel), cancellation);
+        }
+
         if (options.Services.KubeProxyHealthz is { } healthz)
             _modules.Start("kube-proxy-healthz", cancel => ServeKubeProxyHealthzAsync(healthz, sources, cancel), cancellation);
         LocalNode node = await discovery.DiscoverAsync(cancellation);
@@ -63,19 +70,22 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
 
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
-        var services = new ServiceTarget(datapath.Maps, MaglevFilling.For(options.Services));
-        var removedBackends = new RemovedBackends(services);
-        StartReconcilers(reconciliation, control, endpoints, node, datapath, removedBackends, cancellation);
-        SocketTermination termination = StartSocketTermination(removedBackends, endpoints, datapath, cancellation);
+        StartReconcilers(reconciliation, control, endpoints, node, datapath, cancellation);
+        using var services = new NodeServices(sources, datapath, loggers);
+        services.Start(reconciliation, node, endpoints.Tables, endpoints.Namespaces, cancellation);
         HubbleObserver observer = StartHubble(control, endpoints, node, events, cancellation);
         StartNodeLoops(control, endpoints, node, datapath, cancellation);
+        var pressure = new MapPressure(new MapCensus(datapath.Maps), control.Policies.Table, _modules);
+        _modules.Start(MapPressure.ModuleName, pressure.RunAsync, cancellation);
         sources.Running = new RunningNode
         {
             Local = node,
             Endpoints = endpoints.Tables,
             Ipam = endpoints.Ipam,
             Datapath = datapath,
-            Services = services,
+            Services = services.Target,
+            Sockets = services.Sockets,
+            MapPressure = pressure,
             Observer = observer,
             Events = events,
             Reconcilers = () => reconciliation.Views,
@@ -161,7 +171,6 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         EndpointParts endpoints,
         LocalNode node,
         NodeDatapath datapath,
-        IReconcileTarget<ServiceMapKey, ServiceMapEntry> services,
         CancellationToken cancellation)
     {
         Reconciler<ushort, Datapath.EndpointPolicy> policies = reconciliation.Start(control.Policies.Table, new PolicyTarget(datapath.Maps), cancellation);
@@ -171,26 +180,9 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         endpoints.Attachment.WhenAddressInKernelAsync = (address, cancel) =>
             addresses.WaitAsync(address, endpoints.Tables.Addresses.Snapshot().RevisionOf(address), cancel);
         reconciliation.Start(control.Ipcache.Table, new IpcacheTarget(datapath.Maps), cancellation);
-        reconciliation.Start(control.Services.Maps, services, cancellation);
         reconciliation.Start(control.RemoteNodes.Routes, new NodeRouteTarget(datapath), cancellation);
         reconciliation.Start(
             endpoints.Tables.Endpoints, new CiliumEndpointTarget(control.Client, control.Cluster, endpoints.Tables, node), cancellation);
-    }
-
-    private SocketTermination StartSocketTermination(
-        RemovedBackends removed, EndpointParts endpoints, NodeDatapath datapath, CancellationToken cancellation)
-    {
-        var termination = new SocketTermination(
-            removed,
-            new TranslatedSockets(datapath.Maps),
-            endpoints.Tables,
-            endpoints.Namespaces,
-            options.Services,
-            _modules,
-            loggers.CreateLogger<SocketTermination>());
-        if (options.Services.SocketTranslation)
-            _modules.Start(SocketTermination.ModuleName, termination.RunAsync, cancellation);
-        return termination;
     }
 
     private async Task ServeKubeProxyHealthzAsync(ListenAddress address, ApiSources sources, CancellationToken cancellation)
@@ -239,8 +231,6 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         var publisher = new CiliumNodePublisher(control.Client, control.Cluster, node, loggers.CreateLogger<CiliumNodePublisher>());
         var relabelling = new PodRelabelling(control.Cluster, endpoints.Lifecycle, loggers.CreateLogger<PodRelabelling>());
         var cni = new CniServer(Path.Combine(options.StateDirectory, "cni.sock"), endpoints.Lifecycle, loggers.CreateLogger<CniServer>());
-        var addresses = new NodeAddressFollower(options, node, control.Services, loggers.CreateLogger<NodeAddressFollower>());
-        _modules.Start("node-addresses", addresses.RunAsync, cancellation);
         _modules.Start("node-object", publisher.RunAsync, cancellation);
         _modules.Start("pod-labels", relabelling.RunAsync, cancellation);
         _modules.Start("cni-server", cni.RunAsync, cancellation);

@@ -90,6 +90,9 @@ public sealed class AgentClient : IDisposable
     public Task<IReadOnlyList<ServiceModel>> GetServicesAsync(CancellationToken cancellation = default)
         => GetAsync("/service", AgentJson.Default.IReadOnlyListServiceModel, cancellation);
 
+    public Task<IReadOnlyList<RedirectPolicyModel>> GetRedirectPoliciesAsync(CancellationToken cancellation = default)
+        => GetAsync("/lrp", AgentJson.Default.IReadOnlyListRedirectPolicyModel, cancellation);
+
     public Task<ClusterNodes> GetNodesAsync(CancellationToken cancellation = default)
         => GetAsync("/cluster/nodes", AgentJson.Default.ClusterNodes, cancellation);
 
@@ -104,6 +107,9 @@ public sealed class AgentClient : IDisposable
 
     public Task<IReadOnlyList<SelectorModel>> GetSelectorsAsync(CancellationToken cancellation = default)
         => GetAsync("/policy/selectors", AgentJson.Default.IReadOnlyListSelectorModel, cancellation);
+
+    public Task<IReadOnlyList<MetricSeries>> GetMetricsAsync(CancellationToken cancellation = default)
+        => GetAsync("/metrics", AgentJson.Default.IReadOnlyListMetricSeries, cancellation);
 
     public Task<IReadOnlyList<TableSummary>> GetTablesAsync(CancellationToken cancellation = default)
         => GetAsync("/tables", AgentJson.Default.IReadOnlyListTableSummary, cancellation);

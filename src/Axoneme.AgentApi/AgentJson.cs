@@ -6,6 +6,7 @@ namespace Axoneme.AgentApi;
 /// <summary>JSON of everything under /v1, for the agent that writes it and the command line that reads it.</summary>
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.KebabCaseLower,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(StatusResponse))]
 [JsonSerializable(typeof(DaemonConfig))]
@@ -25,6 +26,8 @@ namespace Axoneme.AgentApi;
 [JsonSerializable(typeof(IReadOnlyList<IdentityInUse>))]
 [JsonSerializable(typeof(IReadOnlyList<IpEntry>))]
 [JsonSerializable(typeof(IReadOnlyList<ServiceModel>))]
+[JsonSerializable(typeof(IReadOnlyList<RedirectPolicyModel>))]
+[JsonSerializable(typeof(IReadOnlyList<MetricSeries>))]
 [JsonSerializable(typeof(IReadOnlyList<TableSummary>))]
 [JsonSerializable(typeof(TableContents))]
 [JsonSerializable(typeof(ApiError))]

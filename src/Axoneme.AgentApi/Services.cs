@@ -61,3 +61,29 @@ public sealed record ServiceFlags
     [JsonPropertyName("healthCheckNodePort")]
     public int? HealthCheckNodePort { get; init; }
 }
+
+/// <summary>GET /lrp: a local redirect policy and what this node makes of it.</summary>
+public sealed record RedirectPolicyModel
+{
+    public required string Name { get; init; }
+    public required string Namespace { get; init; }
+    public string? Uid { get; init; }
+
+    /// <summary>NAMESPACE/NAME of the service that the policy matches; null when it matches an address.</summary>
+    public string? ServiceId { get; init; }
+
+    /// <summary><c>svc</c> or <c>addr</c>.</summary>
+    public required string LrpType { get; init; }
+
+    /// <summary>What is matched, in words, such as <c>clusterIP + all svc ports</c>.</summary>
+    public required string FrontendType { get; init; }
+
+    /// <summary>Empty where no pod of this node can take the traffic: then the policy does nothing here.</summary>
+    public IReadOnlyList<RedirectMapping>? FrontendMappings { get; init; }
+}
+
+public sealed record RedirectMapping(FrontendAddress FrontendAddress, IReadOnlyList<RedirectTarget>? Backends = null);
+
+/// <param name="PodId">NAMESPACE/NAME of the pod; empty when it is not known.</param>
+/// <param name="BackendAddress">Where connections go instead.</param>
+public sealed record RedirectTarget(string PodId, FrontendAddress BackendAddress);

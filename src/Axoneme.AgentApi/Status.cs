@@ -56,6 +56,9 @@ public sealed record StatusResponse
     /// <summary>Health of the agent's parts, our own addition: name, state (OK, Degraded, Stopped), message.</summary>
     public IReadOnlyList<ModuleHealth>? Modules { get; init; }
 
+    /// <summary>Our own addition; null when there is none.</summary>
+    public IReadOnlyList<ServiceProblem>? ServiceProblems { get; init; }
+
     /// <summary>Probes without a recent answer: name to the time of the last one.</summary>
     public IReadOnlyDictionary<string, string>? Stale { get; init; }
 }
@@ -67,7 +70,13 @@ public sealed record BandwidthManagerStatus(
 
 public sealed record BpfMapsStatus(double? DynamicSizeRatio, IReadOnlyList<BpfMapSize> Maps);
 
-public sealed record BpfMapSize(string Name, long Size);
+/// <param name="Name">For people.</param>
+/// <param name="Size">Entries that it has room for.</param>
+/// <param name="Fill">Share in use from 0 to 1, our own addition; null when it was not counted.</param>
+public sealed record BpfMapSize(string Name, long Size, double? Fill = null);
+
+/// <summary>Our own addition: an object whose frontends are not all served, and why.</summary>
+public sealed record ServiceProblem(string About, IReadOnlyList<string> Problems);
 
 /// <summary>Mode is <c>ktime</c> or <c>jiffies</c>.</summary>
 public sealed record ClockSource(string Mode, long? Hertz = null);

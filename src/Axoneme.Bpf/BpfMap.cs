@@ -11,11 +11,14 @@ namespace Axoneme.Bpf;
 /// </summary>
 public sealed class BpfMap : IDisposable
 {
+    private readonly BpfMapOperations _operations;
+
     private BpfMap(BpfHandle handle, BpfMapSpec spec, uint id)
     {
         Handle = handle;
         Spec = spec;
         Id = id;
+        _operations = BpfMapOperations.Of(spec.Name);
         ValueLength = spec.IsPerCpu ? PerCpuStride(spec.ValueSize) * ProcessorSet.PossibleCount : spec.ValueSize;
     }
 
@@ -324,6 +327,7 @@ public sealed class BpfMap : IDisposable
         {
             var attributes = new MapElementAttributes(use.Descriptor, keyPointer, valuePointer, flags);
             int result = BpfSystemCall.Try(command, ref attributes);
+            _operations.Note(command, result >= 0 ? 1 : 0, failed: result < 0 && -result != toleratedErrno);
             if (result >= 0)
                 return true;
             return -result == toleratedErrno ? false : throw Failure(command, -result);
@@ -335,6 +339,8 @@ public sealed class BpfMap : IDisposable
 
     private ArgumentException WrongSize(string what, int expected, int actual)
         => new($"map {Name} has a {what} of {expected} bytes, got {actual}");
+
+    internal void NoteBatch(BpfCommand command, int done, bool failed) => _operations.Note(command, done, failed);
 
     [MethodImpl(MethodImplOptions.NoInlining)]
     internal SystemCallException Failure(BpfCommand command, int errno)

@@ -145,6 +145,8 @@ public sealed class BpfMap<TKey, TValue> : IDisposable
             };
             int errno = Math.Max(0, -BpfSystemCall.Try(command, ref attributes));
             done = IsUnsupported(errno) ? 0 : (int)Math.Min(attributes.Count, (uint)keys.Length);
+            // Without batches, or at a key without an entry, the caller goes on entry by entry.
+            Map.NoteBatch(command, done, failed: errno > 0 && !IsUnsupported(errno) && errno != Errno.ENOENT);
             return errno;
         }
     }

@@ -177,8 +177,10 @@ public sealed class DatapathDump : IDisposable
     /// <summary>Counters that are not zero.</summary>
     public IEnumerable<MetricEntry> Metrics() => ReadMetrics(_maps);
 
-    internal static IEnumerable<MetricEntry> ReadMetrics(DatapathMaps maps)
+    /// <inheritdoc cref="Metrics"/>
+    public static IEnumerable<MetricEntry> ReadMetrics(DatapathMaps maps)
     {
+        ArgumentNullException.ThrowIfNull(maps);
         foreach ((uint index, Metric[] values) in maps.Metrics.Entries())
         {
             ulong packets = 0;

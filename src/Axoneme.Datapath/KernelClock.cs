@@ -7,7 +7,7 @@ namespace Axoneme.Datapath;
 /// <summary>
 /// CLOCK_MONOTONIC, which the programs stamp lifetimes and events with; unlike <see cref="System.Diagnostics.Stopwatch"/> by contract.
 /// </summary>
-internal static partial class KernelClock
+public static partial class KernelClock
 {
     private const int CLOCK_MONOTONIC = 1;
     private const int CLOCK_MONOTONIC_COARSE = 6;
@@ -37,7 +37,7 @@ internal static partial class KernelClock
     /// that is taken once holds; and since the unit in maps stays what it is, entries keep their meaning when the source is changed.
     /// </summary>
     /// <exception cref="Linux.SystemCallException">The kernel has no bpf_jiffies64 (before 5.5).</exception>
-    public static JiffiesClock MeasureJiffies()
+    internal static JiffiesClock MeasureJiffies()
     {
         uint hertz = TicksPerSecond();
         // Before the jiffies are read: programs may be late by a tick, but are never early.

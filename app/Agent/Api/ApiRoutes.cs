@@ -14,6 +14,7 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
     private readonly IdentityViews _identities = new(sources);
     private readonly NodeViews _nodes = new(sources);
     private readonly ServiceViews _services = new(sources);
+    private readonly RedirectViews _redirects = new(sources);
     private readonly MapViews _maps = new(sources);
     private readonly PolicyViews _policies = new(sources);
 
@@ -77,6 +78,8 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
         ["v1", "identity", var id] => Reply(() => ApiReply.Of(_identities.Get(id), AgentJson.Default.IdentityModel)),
         ["v1", "ip"] => request => Task.FromResult(ApiReply.Of(_nodes.Addresses(request.Query["cidr"]), AgentJson.Default.IReadOnlyListIpEntry)),
         ["v1", "service"] => Reply(() => ApiReply.Of(_services.All(), AgentJson.Default.IReadOnlyListServiceModel)),
+        ["v1", "lrp"] => Reply(() => ApiReply.Of(_redirects.All(), AgentJson.Default.IReadOnlyListRedirectPolicyModel)),
+        ["v1", "metrics"] => Reply(() => ApiReply.Of(MetricViews.All(sources.Metrics.Registry), AgentJson.Default.IReadOnlyListMetricSeries)),
         ["v1", "map"] => Reply(() => ApiReply.Of(new BpfMapList(_maps.All()), AgentJson.Default.BpfMapList)),
         ["v1", "map", var name] => Reply(() => ApiReply.Of(_maps.Get(name), AgentJson.Default.BpfMapModel)),
         ["v1", "node", "ids"] => Reply(() => ApiReply.Of(_nodes.Ids(), AgentJson.Default.IReadOnlyListNodeIdModel)),

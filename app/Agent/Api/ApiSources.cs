@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
+using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
+using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
 using Axoneme.Hubble;
 using Axoneme.Ipam;
@@ -9,18 +11,30 @@ using Axoneme.Ipam;
 namespace Axoneme.Agent.Api;
 
 /// <summary>Where the API's answers come from. The API is served from the start, so that people see what the agent waits for.</summary>
-internal sealed class ApiSources(AgentOptions options, IReadOnlyList<string> configWarnings, ControlPlane control, Modules modules)
+internal sealed class ApiSources
 {
     private volatile RunningNode? _running;
 
-    public AgentOptions Options { get; } = options;
+    public ApiSources(AgentOptions options, IReadOnlyList<string> configWarnings, ControlPlane control, Modules modules)
+    {
+        Options = options;
+        ConfigWarnings = configWarnings;
+        Control = control;
+        Modules = modules;
+        Metrics = new AgentMetrics(this);
+    }
+
+    public AgentOptions Options { get; }
 
     /// <summary>Settings that are unknown or without effect, in words.</summary>
-    public IReadOnlyList<string> ConfigWarnings { get; } = configWarnings;
+    public IReadOnlyList<string> ConfigWarnings { get; }
 
-    public ControlPlane Control { get; } = control;
+    public ControlPlane Control { get; }
 
-    public Modules Modules { get; } = modules;
+    public Modules Modules { get; }
+
+    /// <summary>They read from here what they do not keep themselves.</summary>
+    public AgentMetrics Metrics { get; }
 
     /// <summary>What the agent waits for before pods can be attached, or null when it is ready.</summary>
     public required Func<string?> NotReadyReason { get; init; }
@@ -46,6 +60,11 @@ internal sealed record RunningNode
     public NodeDatapath? Datapath { get; init; }
 
     public ServiceTarget? Services { get; init; }
+
+    public SocketTermination? Sockets { get; init; }
+
+    /// <summary>How full the maps are; null where there are none.</summary>
+    public MapPressure? MapPressure { get; init; }
 
     public HubbleObserver? Observer { get; init; }
 

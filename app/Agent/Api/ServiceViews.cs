@@ -41,7 +41,7 @@ internal sealed class ServiceViews(ApiSources sources)
             FrontendAddress = new FrontendAddress(
                 frontend.Address.Address.ToString(), frontend.Address.Port, ProtocolName(frontend.Address.Protocol),
                 scope == LbScope.External ? "external" : "internal"),
-            BackendAddresses = [.. set.Backends.Select(Backend)],
+            BackendAddresses = [.. set.Backends.Select((backend, slot) => Backend(backend, isUsable: slot < set.UsableCount))],
             Flags = new ServiceFlags
             {
                 Type = frontend.Type.ToString(),
@@ -51,13 +51,14 @@ internal sealed class ServiceViews(ApiSources sources)
                 TrafficPolicy = frontend.ExternalTrafficPolicy.ToString(),
                 ExtTrafficPolicy = frontend.ExternalTrafficPolicy.ToString(),
                 IntTrafficPolicy = frontend.InternalTrafficPolicy.ToString(),
+                HealthCheckNodePort = frontend.HealthCheckNodePort == 0 ? null : frontend.HealthCheckNodePort,
             },
         };
         // The number is given out when the kernel learns of the service.
         return new ServiceModel(spec, id is null ? null : new ServiceStatus(spec));
     }
 
-    private static BackendAddress Backend(Backend backend) => new()
+    private static BackendAddress Backend(Backend backend, bool isUsable) => new()
     {
         Ip = backend.Address.Address.ToString(),
         Port = backend.Address.Port,
@@ -65,6 +66,7 @@ internal sealed class ServiceViews(ApiSources sources)
         NodeName = backend.NodeName.Length == 0 ? null : backend.NodeName,
         Zone = backend.Zone.Length == 0 ? null : backend.Zone,
         State = backend.State.ToString().ToLowerInvariant(),
+        Preferred = isUsable,
         Weight = backend.Weight,
     };
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.Api;
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Endpoints;
+using Axoneme.Agent.Health;
+using Axoneme.Agent.Metrics;
+using Axoneme.Agent.Nodes;
+using Axoneme.Agent.Services;
+using Axoneme.Agent.Sockets;
+using Axoneme.Datapath;
+using Microsoft.Extensions.Logging;
+
+namespace Axoneme.Agent;
+
+/// <summary>Everything about services that needs the kernel: the maps, the sockets that go on with them, and the ports that tell of them.</summary>
+internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, ILoggerFactory loggers) : IDisposable
+{
+    private readonly HealthCheckPorts _healthPorts = new(loggers.CreateLogger<HealthCheckPorts>());
+
+    public ServiceTarget Target { get; } = new(datapath.Maps);
+
+    /// <summary>Set by <see cref="Start"/>.</summary>
+    public SocketTermination? Sockets { get; private set; }
+
+    private AgentOptions Options => sources.Options;
+
+    public void Start(
+        Reconciliation reconciliation, LocalNode node, EndpointTables endpoints, EndpointNamespaces namespaces, CancellationToken cancellation)
+    {
+        ServiceController services = sources.Control.Services;
+        Modules modules = sources.Modules;
+        var addresses = new NodeAddressFollower(Options, node, services, loggers.CreateLogger<NodeAddressFollower>());
+        modules.Start("node-addresses", addresses.RunAsync, cancellation);
+
+        var removed = new RemovedBackends(new TimedServiceTarget(Target, services.Frontends, sources.Metrics.Services));
+        reconciliation.Start(services.Maps, removed, cancellation);
+        reconciliation.Start(services.Exemptions.Table, new SkippedTranslationTarget(datapath.Maps), cancellation);
+        var pods = new ExemptPods(endpoints.Endpoints, services.Exemptions, loggers.CreateLogger<ExemptPods>());
+        modules.Start("redirect-exemptions", pods.RunAsync, cancellation);
+
+        Sockets = new SocketTermination(
+            removed, new TranslatedSockets(datapath.Maps), endpoints, namespaces, Options.Services, modules, loggers.CreateLogger<SocketTermination>());
+        if (Options.Services.SocketTranslation)
+            modules.Start(SocketTermination.ModuleName, Sockets.RunAsync, cancellation);
+        if (Options.Services is { ReplaceKubeProxy: true, HealthCheckNodePort: true })
+        {
+            var follower = new HealthCheckFollower(services.Frontends, _healthPorts, Options.NodeName, modules);
+            modules.Start(HealthCheckFollower.ModuleName, follower.RunAsync, cancellation);
+        }
+    }
+
+    public void Dispose() => _healthPorts.Dispose();
+}
