@@ -11,8 +11,8 @@ internal sealed class BpfCommand(TextWriter output)
     public const string DefaultRoot = "/sys/fs/bpf";
 
     private const string Usage =
-        "cilium bpf lb list | ct list|flush global|ENDPOINT | policy get ENDPOINT|--all | ipcache list | ipcache get ADDRESS | "
-        + "endpoint list | metrics list [flags]";
+        "cilium bpf lb list | lb maglev list|get SERVICE | lb source-range list | ct list|flush global|ENDPOINT | nat list|flush | "
+        + "nat retries list | ipmasq list | policy get ENDPOINT|--all | ipcache list | ipcache get ADDRESS | endpoint list | metrics list [flags]";
 
     private readonly AgentFlags _flags = new(Usage);
     private string _root = EnvironmentRoot();
@@ -66,7 +66,9 @@ internal sealed class BpfCommand(TextWriter output)
             .Switch("numeric", v => _isNumeric = v, "policy: numbers of identities instead of labels", 'n')
             .Switch("frontends", v => Choose(v, ServiceView.Frontends), "services: without their backends")
             .Switch("backends", v => Choose(v, ServiceView.Backends), "services: the table of backends")
-            .Switch("revnat", v => Choose(v, ServiceView.ReverseNat), "services: their numbers");
+            .Switch("revnat", v => Choose(v, ServiceView.ReverseNat), "services: their numbers and addresses")
+            .Switch("affinity", v => Choose(v, ServiceView.Affinity), "services: clients that are bound to a backend")
+            .Switch("source-ranges", v => Choose(v, ServiceView.SourceRanges), "services: who may connect from outside");
 
     private void Choose(bool isOn, ServiceView view)
     {
@@ -78,6 +80,8 @@ internal sealed class BpfCommand(TextWriter output)
     private bool IsKnown(List<string> words) => words switch
     {
         ["lb" or "ipcache" or "endpoint" or "metrics", "list"] or ["policy", "list"] => true,
+        ["lb", "maglev", "list"] or ["lb", "maglev", "get", _] or ["lb", "source-range", "list"] => true,
+        ["nat", "list" or "flush"] or ["nat", "retries", "list"] or ["ipmasq", "list"] => true,
         ["ct", "list", _] or ["ct", "flush", "global"] or ["ipcache", "get" or "match", _] => true,
         ["policy", "get", _] => !_isAll,
         ["policy", "get"] => _isAll,
@@ -88,11 +92,11 @@ internal sealed class BpfCommand(TextWriter output)
     {
         switch (words)
         {
-            case ["lb", "list"] when _serviceView == ServiceView.Backends:
-                new BpfServiceText(output, _flags).PrintBackends(maps.Backends());
+            case ["lb", ..]:
+                RunServices(maps, words);
                 return 0;
-            case ["lb", "list"]:
-                new BpfServiceText(output, _flags).Print(maps.ServiceSlots(), _serviceView);
+            case ["nat" or "ipmasq", ..]:
+                RunTranslations(maps, words);
                 return 0;
             case ["ct", "list", "global"]:
                 new BpfConntrackText(output, _flags).Print(maps.Conntrack(), LocalAddresses(maps), _withTimeLeft);
@@ -123,6 +127,58 @@ internal sealed class BpfCommand(TextWriter output)
                 new BpfMetricText(output, _flags).Print(maps.Metrics());
                 return 0;
         }
+    }
+
+    private void RunServices(DatapathDump maps, List<string> words)
+    {
+        switch (words)
+        {
+            case ["lb", "maglev", "list"]:
+                new BpfMaglevText(output, _flags).PrintAll(maps.Maglev());
+                break;
+            case ["lb", "maglev", _, string service]:
+                new BpfMaglevText(output, _flags).PrintOne(
+                    ushort.TryParse(service, out ushort number) ? number : throw new UserErrorException($"\"{service}\" is not the number of a service"),
+                    maps.Maglev());
+                break;
+            default:
+                new BpfServiceText(output, _flags).Print(maps, words is ["lb", "source-range", _] ? ServiceView.SourceRanges : _serviceView);
+                break;
+        }
+    }
+
+    private void RunTranslations(DatapathDump maps, List<string> words)
+    {
+        switch (words)
+        {
+            case ["nat", "list"]:
+                new BpfNatText(output, _flags).Print(maps.Nat());
+                break;
+            case ["nat", "flush"]:
+                foreach ((string map, int deleted) in maps.FlushNat())
+                    output.WriteLine($"Flushed {deleted} entries from {map}");
+                break;
+            case ["nat", "retries", _]:
+                new BpfNatText(output, _flags).PrintRetries(maps.NatRetries());
+                break;
+            default:
+                PrintMasqueradeExceptions(maps.MasqueradeExceptions());
+                break;
+        }
+    }
+
+    private void PrintMasqueradeExceptions(IEnumerable<IpPrefix> exceptions)
+    {
+        string[] texts = [.. exceptions.Order().Select(prefix => prefix.ToString())];
+        if (_flags.IsStructured)
+        {
+            _flags.WriteStructured(output, texts, CliJson.Default.IReadOnlyListString);
+            return;
+        }
+
+        output.WriteLine("IP PREFIX/ADDRESS");
+        foreach (string text in texts)
+            output.WriteLine(text);
     }
 
     private int PrintPolicy(DatapathDump maps, ushort endpoint, IdentityNames? names)

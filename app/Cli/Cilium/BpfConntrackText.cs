@@ -73,6 +73,10 @@ internal sealed class BpfConntrackText(TextWriter output, AgentFlags flags)
             yield return "Replied";
         if (flags.HasFlag(CtFlags.FromHost))
             yield return "FromHost";
+        if (flags.HasFlag(CtFlags.NodePort))
+            yield return "NodePort";
+        if (flags.HasFlag(CtFlags.Dsr))
+            yield return "DSRInternal";
     }
 
     private static string WithPort(L4Address address)

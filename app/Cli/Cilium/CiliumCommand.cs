@@ -20,7 +20,9 @@ internal static class CiliumCommand
           map list|get
           policy get|selectors
           config [get KEY | KEY=VALUE...]
-          bpf lb|ct|policy|ipcache|endpoint|metrics list   the maps themselves, also without an agent
+          lrp list             local redirect policies and what they do on this node
+          metrics list         the agent's metrics (-p PATTERN)
+          bpf lb|ct|nat|ipmasq|policy|ipcache|endpoint|metrics list   the maps themselves, also without an agent
           tables [NAME]        tables of the agent
           version              versions of this program and of the agent
 
@@ -69,6 +71,8 @@ internal static class CiliumCommand
             "service" or "svc" => new ServiceCommand(output).RunAsync(rest, cancellation),
             "ip" or "node" or "map" or "policy" or "config" or "tables" or "statedb" or "version"
                 => new AgentQueryCommand(output).RunAsync(arguments[verb], rest, cancellation),
+            "lrp" => new RedirectCommand(output).RunAsync(rest, cancellation),
+            "metrics" => new MetricsCommand(output).RunAsync(rest, cancellation),
             "bpf" => new BpfCommand(output).RunAsync(rest, cancellation),
             "help" => PrintUsageAsync(output, []),
             string unknown => throw new UserErrorException($"unknown command \"{unknown}\" for \"cilium\"\n{Usage}"),

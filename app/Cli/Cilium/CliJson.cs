@@ -43,6 +43,32 @@ internal sealed record ConnectionModel
     public uint BackendId { get; init; }
 }
 
+/// <summary>A translation of <c>bpf nat list</c>.</summary>
+internal sealed record TranslationModel
+{
+    public required string Protocol { get; init; }
+
+    /// <summary>OUT: the source is translated; IN: the destination.</summary>
+    public required string Direction { get; init; }
+
+    public required string Source { get; init; }
+
+    public required string Destination { get; init; }
+
+    public required string Translation { get; init; }
+
+    public long AgeSeconds { get; init; }
+
+    public long RemainingSeconds { get; init; }
+
+    public ushort RevNat { get; init; }
+
+    public required IReadOnlyList<string> Flags { get; init; }
+}
+
+/// <summary>How many connections needed so many more ports to be tried.</summary>
+internal sealed record RetryModel(string Family, int Retries, long Connections);
+
 /// <summary>The policy map of one endpoint.</summary>
 internal sealed record EndpointPolicyModel(ushort EndpointId, string Path, IReadOnlyList<PolicyEntryModel> Content);
 
@@ -75,8 +101,11 @@ internal sealed record MetricCounters(ulong Packets, ulong Bytes);
 /// <summary>JSON of what this program says itself, rather than the agent.</summary>
 [JsonSerializable(typeof(VersionReport))]
 [JsonSerializable(typeof(IReadOnlyList<ConnectionModel>))]
+[JsonSerializable(typeof(IReadOnlyList<TranslationModel>))]
+[JsonSerializable(typeof(IReadOnlyList<RetryModel>))]
 [JsonSerializable(typeof(IReadOnlyList<EndpointPolicyModel>))]
 [JsonSerializable(typeof(IReadOnlyList<MetricModel>))]
+[JsonSerializable(typeof(IReadOnlyList<string>))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, IReadOnlyList<string>>))]
 [JsonSerializable(typeof(IReadOnlyDictionary<string, Axoneme.AgentApi.TableContents>))]
 internal sealed partial class CliJson : JsonSerializerContext

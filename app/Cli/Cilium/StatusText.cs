@@ -37,7 +37,7 @@ internal static class StatusText
                 table.Row("Kubernetes APIs:", $"[{string.Join(", ", versions.Select(v => $"\"{v}\""))}]");
         }
 
-        WriteFeatures(table, status);
+        WriteFeatures(table, status, detail);
         WriteDaemon(table, status);
         WriteIpam(table, status.Ipam, detail);
         WriteDatapath(table, status);
@@ -59,7 +59,17 @@ internal static class StatusText
         table.Flush();
     }
 
-    private static void WriteFeatures(TabWriter table, StatusResponse status)
+    private static void WriteProblems(TabWriter table, IReadOnlyList<ServiceProblem> problems, StatusDetail detail)
+    {
+        const int Shown = 5;
+        table.Row("Service problems:", $"{problems.Count} objects with frontends that are not served as they ask for");
+        foreach (ServiceProblem problem in problems.Take(detail.IsVerbose ? problems.Count : Shown))
+            table.Row($"  {problem.About}: {string.Join("; ", problem.Problems)}");
+        if (!detail.IsVerbose && problems.Count > Shown)
+            table.Row($"  and {problems.Count - Shown} more (--verbose)");
+    }
+
+    private static void WriteFeatures(TabWriter table, StatusResponse status, StatusDetail detail)
     {
         if (status.KubeProxyReplacement is { } replacement)
         {
@@ -68,6 +78,8 @@ internal static class StatusText
             table.Row("KubeProxyReplacement:", replacement.Mode, replacement.DeviceList is { Count: > 0 } ? $"[{string.Join(", ", devices)}]" : "");
         }
 
+        if (status.ServiceProblems is { Count: > 0 } problems)
+            WriteProblems(table, problems, detail);
         if (status.HostFirewall is { } firewall)
             table.Row("Host firewall:", $"{firewall.Mode}{(firewall.Devices is { Count: > 0 } on ? $" [{string.Join(", ", on)}]" : "")}");
         if (status.CniChaining is { } chaining)
@@ -235,9 +247,9 @@ internal static class StatusDetails
         if (status.BpfMaps is not { } maps)
             return;
         table.Row("BPF Maps:", maps.DynamicSizeRatio is { } ratio ? $"dynamic sizing: on (ratio: {ratio:0.000000})" : "dynamic sizing: off");
-        table.Row("  Name", "Size");
+        table.Row("  Name", "Size", "In use");
         foreach (BpfMapSize map in maps.Maps.OrderBy(m => m.Name, StringComparer.Ordinal))
-            table.Row($"  {map.Name}", $"{map.Size}");
+            table.Row($"  {map.Name}", $"{map.Size}", map.Fill is { } fill ? $"{fill * 100:0.##}%" : "");
     }
 
     private static void WriteReplacement(TabWriter table, KubeProxyReplacement replacement)
@@ -254,6 +266,8 @@ internal static class StatusDetails
         {
             string table16 = nodePort.Algorithm == "Maglev" ? $" (Table Size: {nodePort.LutSize})" : "";
             table.Row("  Mode:", nodePort.Mode ?? "");
+            if (nodePort.DsrMode is { } dispatch)
+                table.Row("  DSR Dispatch Mode:", dispatch);
             table.Row("  Backend Selection:", $"{nodePort.Algorithm}{table16}");
             table.Row("  XDP Acceleration:", nodePort.Acceleration is null or "None" ? "Disabled" : nodePort.Acceleration);
         }
@@ -266,6 +280,9 @@ internal static class StatusDetails
         table.Row("  - LoadBalancer:", nodePort is { Enabled: true } ? "Enabled" : "Disabled");
         table.Row("  - externalIPs:", OnOff(features?.ExternalIps));
         table.Row("  - HostPort:", OnOff(features?.HostPort));
+        table.Row("  Annotations:");
+        foreach (string annotation in features?.Annotations ?? [])
+            table.Row($"  - {annotation}");
     }
 
     private static string OnOff(FeatureSwitch? feature) => feature?.Enabled == true ? "Enabled" : "Disabled";

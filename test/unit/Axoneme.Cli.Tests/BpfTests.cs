@@ -48,11 +48,12 @@ public sealed class BpfTests
             """, Print((o, f) => new BpfServiceText(o, f).Print(Slots, ServiceView.Frontends)));
         Assert.Equal(
             """
-            ID   SERVICE ADDRESS (REVNAT_ID)
-            3    10.96.0.1:443/TCP
-            4    [fd00:96::a]:53/UDP/i
+            ID   SERVICE ADDRESS
+            3    10.96.0.1:443
+            4    [fd00:96::a]:53
 
-            """, Print((o, f) => new BpfServiceText(o, f).Print(Slots, ServiceView.ReverseNat)));
+            """, Print((o, f) => new BpfServiceText(o, f).PrintReverseNat(
+                [new ReverseNatEntry(4, Dns.Frontend.Address, 53), new ReverseNatEntry(3, Api.Frontend.Address, 443)])));
         Assert.Equal(
             """
             ID   BACKEND ADDRESS (STATE)

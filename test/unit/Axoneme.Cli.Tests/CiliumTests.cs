@@ -95,6 +95,10 @@ public sealed class CiliumTests
     [InlineData("-o json identity get world", """{"id":2,"labels":["reserved:world"]}""", "[\n  {\n    \"id\": 2,\n    \"labels\": [\n      \"reserved:world\"\n    ]\n  }\n]\n")]
     [InlineData("ip list -n", """[{"cidr":"10.244.2.7/32","identity":27191,"metadata":{"source":"k8s"}}]""",
         "IP              IDENTITY   SOURCE\n10.244.2.7/32   27191      k8s\n")]
+    [InlineData("metrics list -p pressure|delay", """[{"name":"cilium_bpf_map_pressure","labels":{"map_name":"lxc"},"value":0.25},{"name":"cilium_policy","value":3},{"name":"cilium_x_seconds_delay","value":1,"buckets":[{"bound":0.005,"count":90},{"bound":1,"count":100},{"count":100}]}]""",
+        "Metric                    Labels         Value\ncilium_bpf_map_pressure   map_name=lxc   0.250000\ncilium_x_seconds_delay                   2.778ms / 5ms / 900.5ms\n")]
+    [InlineData("lrp list", """[{"name":"dns","namespace":"kube-system","lrp-type":"svc","frontend-type":"clusterIP + all svc ports","service-id":"kube-system/kube-dns","frontend-mappings":[{"frontend-address":{"ip":"10.96.0.10","port":53,"protocol":"UDP"},"backends":[{"pod-id":"kube-system/node-local-dns","backend-address":{"ip":"10.244.1.9","port":53,"protocol":"UDP"}}]}]}]""",
+        "LRP namespace   LRP name   FrontendType                Matching Service\nkube-system     dns        clusterIP + all svc ports   kube-system/kube-dns\n|               10.96.0.10:53/UDP -> 10.244.1.9:53/UDP(kube-system/node-local-dns)\n")]
     public async Task Layout_is(string arguments, string json, string expected)
         => Assert.Equal((0, expected, ""), await RunAsync(arguments, json));
 
@@ -105,6 +109,8 @@ public sealed class CiliumTests
     [InlineData("status -H unix:///nonexistent.sock", "the agent does not listen on /nonexistent.sock; is cilium-agent running on this node?")]
     [InlineData("status -H http://x", "is not an agent address")]
     [InlineData("endpoint list -o xml", "unknown output format")]
+    [InlineData("metrics list -p (", "invalid pattern")]
+    [InlineData("lrp get", "usage: cilium lrp list")]
     public async Task Bad_input_is_a_clear_error(string arguments, string expected)
     {
         var errors = new StringWriter();
