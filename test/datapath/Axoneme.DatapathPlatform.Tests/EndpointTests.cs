@@ -19,8 +19,8 @@ public sealed class EndpointTests
     {
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
-        NetworkNamespace first = await AddPod(test, node, 5);
-        NetworkNamespace second = await AddPod(test, node, 6);
+        NetworkNamespace first = await test.AddPodAsync(node, 5, Cancellation);
+        NetworkNamespace second = await test.AddPodAsync(node, 6, Cancellation);
         foreach (IpAddress target in TestNode.Endpoint(6).Addresses)
         {
             using var echo = new UdpEcho(second, target);
@@ -36,8 +36,8 @@ public sealed class EndpointTests
     {
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
-        NetworkNamespace first = await AddPod(test, node, 5);
-        NetworkNamespace second = await AddPod(test, node, 6);
+        NetworkNamespace first = await test.AddPodAsync(node, 5, Cancellation);
+        NetworkNamespace second = await test.AddPodAsync(node, 6, Cancellation);
         IpAddress target = TestNode.Router4.Add(6);
         using var echo = new UdpEcho(second, target);
         using var client = new UdpPing(first, target);
@@ -109,8 +109,8 @@ public sealed class EndpointTests
         test.Options = test.Options with { MonitorAggregation = TraceAggregation.EveryPacket };
         using NodeDatapath node = test.Start();
         using var events = new EventSource(node.Maps);
-        NetworkNamespace first = await AddPod(test, node, 5);
-        NetworkNamespace second = await AddPod(test, node, 6);
+        NetworkNamespace first = await test.AddPodAsync(node, 5, Cancellation);
+        NetworkNamespace second = await test.AddPodAsync(node, 6, Cancellation);
         IpAddress target = TestNode.Router4.Add(6);
         using (var echo = new UdpEcho(second, target))
         using (var client = new UdpPing(first, target))
@@ -140,7 +140,7 @@ public sealed class EndpointTests
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
         int links = node.Netlink.ListLinks().Count;
-        await AddPod(test, node, 5);
+        await test.AddPodAsync(node, 5, Cancellation);
         EndpointInterfaceSpec spec = TestNode.Endpoint(5);
         await node.Endpoints.RemoveAsync(spec, Cancellation);
         await node.Endpoints.RemoveAsync(spec, Cancellation);
@@ -164,8 +164,8 @@ public sealed class EndpointTests
         NetworkNamespace second;
         using (NodeDatapath node = test.Start())
         {
-            first = await AddPod(test, node, 5);
-            second = await AddPod(test, node, 6);
+            first = await test.AddPodAsync(node, 5, Cancellation);
+            second = await test.AddPodAsync(node, 6, Cancellation);
         }
 
         IpAddress target = TestNode.Router4.Add(6);
@@ -190,7 +190,7 @@ public sealed class EndpointTests
     {
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
-        await AddPod(test, node, 5);
+        await test.AddPodAsync(node, 5, Cancellation);
         uint program = AttachedProgram();
         await node.Endpoints.UpdateAsync(TestNode.Endpoint(5) with { Identity = new SecurityIdentity(2000) });
         Assert.True(node.Maps.EndpointSettings.TryLookup(5, out EndpointSettings settings));
@@ -202,21 +202,5 @@ public sealed class EndpointTests
             using BpfLink link = BpfLink.TryOpenPinned(Path.Combine(test.Paths.EndpointLinks(5), "endpoint_egress"))!;
             return link.GetInfo().ProgramId;
         }
-    }
-
-    /// <summary>Creates a pod with an endpoint that may talk to everybody.</summary>
-    private static async Task<NetworkNamespace> AddPod(TestNode test, NodeDatapath node, ushort id)
-    {
-        NetworkNamespace pod = test.AddNamespace($"pod{id}");
-        EndpointInterface created = await node.Endpoints.CreateAsync(TestNode.Endpoint(id), pod);
-        var failures = new ReconcileFailures<ushort>();
-        await new PolicyTarget(node.Maps).ApplyAsync([new EndpointPolicy(id, Revision: 1)], failures, Cancellation);
-        await new IpcacheTarget(node.Maps).ApplyAsync(
-            [.. created.Spec.Addresses.Select(a => new IpcacheEntry(IpPrefix.Single(a), created.Spec.Identity))],
-            new ReconcileFailures<IpPrefix>(), Cancellation);
-        await new EndpointMapTarget(node.Maps).ApplyAsync(
-            [.. created.MapEntries()], new ReconcileFailures<IpAddress>(), Cancellation);
-        Assert.Equal(0, failures.Count);
-        return pod;
     }
 }

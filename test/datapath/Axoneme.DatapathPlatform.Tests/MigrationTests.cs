@@ -86,8 +86,8 @@ public sealed class MigrationTests
     {
         using var test = new TestNode();
         using NodeDatapath node = test.Start();
-        NetworkNamespace first = await AddPod(test, node, 5);
-        NetworkNamespace second = await AddPod(test, node, 6);
+        NetworkNamespace first = await test.AddPodAsync(node, 5, Cancellation);
+        NetworkNamespace second = await test.AddPodAsync(node, 6, Cancellation);
         IpAddress target = TestNode.Router4.Add(6);
         using var echo = new UdpEcho(second, target);
         using var client = new UdpPing(first, target);
@@ -209,18 +209,6 @@ public sealed class MigrationTests
     };
 
     private static Ct4Key Key(ushort port) => new() { LowAddr = 0x0A000001, HighAddr = 0x0A000009, LowPort = port, HighPort = 80, Protocol = 6 };
-
-    private static async Task<NetworkNamespace> AddPod(TestNode test, NodeDatapath node, ushort id)
-    {
-        NetworkNamespace pod = test.AddNamespace($"pod{id}");
-        EndpointInterface created = await node.Endpoints.CreateAsync(TestNode.Endpoint(id), pod);
-        await new PolicyTarget(node.Maps).ApplyAsync([new EndpointPolicy(id, Revision: 1)], new ReconcileFailures<ushort>(), Cancellation);
-        await new IpcacheTarget(node.Maps).ApplyAsync(
-            [.. created.Spec.Addresses.Select(a => new IpcacheEntry(IpPrefix.Single(a), created.Spec.Identity))],
-            new ReconcileFailures<IpPrefix>(), Cancellation);
-        await new EndpointMapTarget(node.Maps).ApplyAsync([.. created.MapEntries()], new ReconcileFailures<IpAddress>(), Cancellation);
-        return pod;
-    }
 
     private sealed class InterruptedException : Exception;
 }

@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using Axoneme.Datapath;
 using Axoneme.Linux;
 using Axoneme.Network;
+using Axoneme.Tables;
 
 namespace Axoneme.DatapathPlatform.Tests;
 
@@ -48,6 +49,19 @@ internal sealed class TestNode : IDisposable
 
     /// <summary>For tests of maps alone, which start no node.</summary>
     public void MountBpf() => Assert.True(BpfFileSystem.Ensure(Options.BpfRoot));
+
+    /// <summary>A pod with an endpoint that may talk to everybody.</summary>
+    public async Task<NetworkNamespace> AddPodAsync(NodeDatapath node, ushort id, CancellationToken cancellation)
+    {
+        NetworkNamespace pod = AddNamespace($"pod{id}");
+        EndpointInterface created = await node.Endpoints.CreateAsync(Endpoint(id), pod);
+        await new PolicyTarget(node.Maps).ApplyAsync([new EndpointPolicy(id, Revision: 1)], new ReconcileFailures<ushort>(), cancellation);
+        await new IpcacheTarget(node.Maps).ApplyAsync(
+            [.. created.Spec.Addresses.Select(a => new IpcacheEntry(IpPrefix.Single(a), created.Spec.Identity))],
+            new ReconcileFailures<IpPrefix>(), cancellation);
+        await new EndpointMapTarget(node.Maps).ApplyAsync([.. created.MapEntries()], new ReconcileFailures<IpAddress>(), cancellation);
+        return pod;
+    }
 
     public NetworkNamespace AddNamespace(string suffix)
     {
