@@ -234,7 +234,6 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         _modules.Start("node-object", publisher.RunAsync, cancellation);
         _modules.Start("pod-labels", relabelling.RunAsync, cancellation);
         _modules.Start("cni-server", cni.RunAsync, cancellation);
-        _modules.Start("conntrack-collector", new ConntrackCollector(datapath.Maps, TimeProvider.System).RunAsync, cancellation);
         _modules.Start("pod-ranges", cancel => WatchPodRangesAsync(control, node, cancel), cancellation);
         _modules.Start("device-check", cancel => CheckDevicesAsync(datapath, cancel), cancellation);
     }

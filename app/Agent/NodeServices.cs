@@ -17,7 +17,10 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
 {
     private readonly HealthCheckPorts _healthPorts = new(loggers.CreateLogger<HealthCheckPorts>());
 
-    public ServiceTarget Target { get; } = new(datapath.Maps);
+    public ServiceTarget Target { get; } = new(datapath.Maps, MaglevFilling.For(sources.Options.Services));
+
+    /// <summary>Removes what connections and translations leave behind; set by <see cref="Start"/>.</summary>
+    public ConntrackCollector? Collector { get; private set; }
 
     /// <summary>Set by <see cref="Start"/>.</summary>
     public SocketTermination? Sockets { get; private set; }
@@ -37,6 +40,19 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
         reconciliation.Start(services.Exemptions.Table, new SkippedTranslationTarget(datapath.Maps), cancellation);
         var pods = new ExemptPods(endpoints.Endpoints, services.Exemptions, loggers.CreateLogger<ExemptPods>());
         modules.Start("redirect-exemptions", pods.RunAsync, cancellation);
+
+        MapOptions upkeep = Options.Maps;
+        var collection = new CollectorOptions { Interval = upkeep.ConntrackGcInterval };
+        if (upkeep.ConntrackGcMaxInterval is { } longest)
+            collection = collection with { LongestInterval = longest };
+        Collector = new ConntrackCollector(datapath.Maps, TimeProvider.System, collection, Target);
+        modules.Start("conntrack-collector", Collector.RunAsync, cancellation);
+        if (Options.Masquerade.IpMasqAgent)
+        {
+            var exceptions = new MasqueradeExceptions(Options.Masquerade.IpMasqAgentConfig, TimeProvider.System, modules);
+            reconciliation.Start(exceptions.Table, new MasqueradeExceptionTarget(datapath.Maps), cancellation);
+            modules.Start(MasqueradeExceptions.ModuleName, exceptions.RunAsync, cancellation);
+        }
 
         Sockets = new SocketTermination(
             removed, new TranslatedSockets(datapath.Maps), endpoints, namespaces, Options.Services, modules, loggers.CreateLogger<SocketTermination>());

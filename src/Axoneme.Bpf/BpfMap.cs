@@ -131,9 +131,14 @@ public sealed class BpfMap : IDisposable
             var batch = new MapBatchAttributes { Keys = (ulong)keyPointer, Values = (ulong)valuePointer, Count = (uint)count, MapFd = (uint)use.Descriptor };
             errno = Math.Max(0, -BpfSystemCall.Try(BpfCommand.MapUpdateBatch, ref batch));
             // ENOTSUPP and, before 5.6, EINVAL come before the kernel has counted anything.
+            int done = (int)Math.Min(batch.Count, (uint)count);
             if (errno is not (Errno.ENOTSUPP or Errno.EOPNOTSUPP or Errno.EINVAL))
-                return (int)Math.Min(batch.Count, (uint)count);
-            int done = 0;
+            {
+                NoteBatch(BpfCommand.MapUpdateBatch, done, failed: errno != 0);
+                return done;
+            }
+
+            done = 0;
             for (errno = 0; done < count; done++)
             {
                 var one = new MapElementAttributes(
@@ -143,6 +148,7 @@ public sealed class BpfMap : IDisposable
                     break;
             }
 
+            NoteBatch(BpfCommand.MapUpdateBatch, done, failed: errno != 0);
             return done;
         }
     }
