@@ -96,6 +96,14 @@ static __always_inline const struct lb_service *sock_service_find(const struct l
 	return sock_is_diverted(peer, service, family) ? 0 : service;
 }
 
+/* Whether to refuse what has no service for this socket. What is only left to others, such as an
+ * external IP that is none of the node's, has a service, and goes its way.
+ */
+static __always_inline _Bool sock_refuses(const struct lb_address *peer, const enum family family)
+{
+	return lb_refuses(peer, family) && !lb_service_find(peer, LB_INSIDE, family);
+}
+
 /* A backend of a local redirect may ask to see the address itself. */
 static __always_inline _Bool sock_skips(const struct lb_address *peer,
 					const struct lb_service *service, __u64 netns_cookie,

@@ -96,7 +96,7 @@ static __always_inline int sock_translate(struct bpf_sock_addr *ctx, struct lb_a
 		return SOCK_PROCEED;
 	service = sock_service_find(peer, of_host, &frontend, family);
 	if (!service)
-		return lb_refuses(peer, family) ? sock_reject(ECONNREFUSED) : SOCK_PROCEED;
+		return sock_refuses(peer, family) ? sock_reject(ECONNREFUSED) : SOCK_PROCEED;
 	if (sock_skips(peer, service, netns_cookie, family))
 		return SOCK_PROCEED;
 	cookie = bpf_get_socket_cookie(ctx);

@@ -146,6 +146,9 @@ public sealed class SocketTests
         using (var place = new SocketPlace())
         {
             new TestService(f.At(f.Outside, 80), 8, 6) { Flags = LbFlags.ExternalIp }.Install(place.Node);
+            // The address refuses what is not served there, which must not concern what is.
+            new TestService(f.At(f.Outside, 0), 9, 0).Install(place.Node);
+            Assert.Equal(SocketError.ConnectionRefused, place.Refusal(f, f.At(f.Outside, 81), inPod: true));
             Assert.Equal(SocketError.NetworkUnreachable, place.Refusal(f, f.At(f.Outside, 80), inPod: true));
             place.Node.AddHostAddress(f.Outside);
             Assert.Equal(SocketError.HostUnreachable, place.Refusal(f, f.At(f.Outside, 80), inPod: true));
