@@ -119,6 +119,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
                 _log.LogInformation("Datapath: {Report}", datapath.Report);
                 foreach (string repair in datapath.Report.Repaired)
                     _log.LogInformation("Repaired: {What}", repair);
+                foreach (string refused in datapath.Report.Refused)
+                    _log.LogWarning("Done without: {What}", refused);
                 return datapath;
             }
             catch (Exception e) when (e is IOException or InvalidOperationException)

@@ -50,6 +50,7 @@ internal static class DatapathSettings
         },
         SocketsOfHostOnly = options.Services.SocketTranslationOfHostOnly,
         NodePortBindProtection = options.Services.ReplaceKubeProxy && options.Services.NodePortBindProtection,
+        ExternalIpsOfNodeOnly = options.Services.ExternalIpMitigation,
         ClockJiffies = options.Maps.ClockProbe,
         DistributedLru = options.Maps.DistributedLru,
         MapSizes = Sizes(options.Maps).Sizes(MapSizing.ReadTotalMemory()),
@@ -59,6 +60,13 @@ internal static class DatapathSettings
     {
         NodePorts = services.ReplaceKubeProxy,
         DirectServerReturn = services.ReplaceKubeProxy && (services.Mode != LoadBalancerMode.Snat || services.ModeAnnotation),
+        Acceleration = services.Acceleration switch
+        {
+            XdpAcceleration.Native => AccelerationMode.Native,
+            XdpAcceleration.BestEffort => AccelerationMode.BestEffort,
+            XdpAcceleration.TestingOnly => AccelerationMode.Generic,
+            _ => AccelerationMode.None,
+        },
         Maglev = services.Algorithm == BackendSelection.Maglev || services.AlgorithmAnnotation,
         MaglevSlots = (uint)services.MaglevTableSize,
         // The other bytes go into the tables.

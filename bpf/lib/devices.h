@@ -17,6 +17,13 @@ struct {
 	__type(value, struct device_info);
 } cilium_devices SEC(".maps");
 
+static __always_inline void device_load(const struct device_info *device, struct addr *to,
+					const enum family family)
+{
+	addr_load(to, family == IPV4 ? (const void *)&device->ip4 : (const void *)&device->ip6,
+		  family);
+}
+
 /* The address that packets leaving by the device are given. False if it has none. */
 static __always_inline _Bool device_addr(__u32 ifindex, struct addr *to, const enum family family)
 {
@@ -24,8 +31,7 @@ static __always_inline _Bool device_addr(__u32 ifindex, struct addr *to, const e
 
 	if (!device)
 		return 0;
-	addr_load(to, family == IPV4 ? (const void *)&device->ip4 : (const void *)&device->ip6,
-		  family);
+	device_load(device, to, family);
 	if (family == IPV4)
 		return to->word[0] != 0;
 	return to->word[0] | to->word[1] | to->word[2] | to->word[3];

@@ -29,8 +29,9 @@ struct node_port {
 	struct tuple to; /* the packet's ends as it goes on */
 	struct lb_choice choice;
 	__u16 rev_nat;
-	__u8 way;  /* enum node_port_way */
-	_Bool dsr; /* the backend's node answers the client itself */
+	__u8 flags2; /* of the service */
+	__u8 way;    /* enum node_port_way */
+	_Bool dsr;   /* the backend's node answers the client itself */
 };
 
 static __always_inline enum node_port_way node_port_way_to(const struct addr *backend,
@@ -54,31 +55,29 @@ static __always_inline enum node_port_way node_port_way_to(const struct addr *ba
  * stays so.
  */
 static __always_inline _Bool node_port_is_direct(const struct packet *p,
-						 const struct node_port *port, __u8 flags2,
+						 const struct node_port *port,
 						 const enum family family)
 {
-	return service_dsr && flags2 & LB_DSR && port->way == NODE_PORT_ROUTE &&
+	return service_dsr && port->flags2 & LB_DSR && port->way == NODE_PORT_ROUTE &&
 	       !port->choice.nat_port &&
 	       !addr_equal(&port->choice.address.addr, &p->source, family);
 }
 
-/* An enum node_port_way, or DROP. Packets with ports only. */
-static __always_inline int node_port_decide(const struct packet *p, struct node_port *port,
+/* Service and backend: 1, 0 if the packet is for no service, or DROP. Packets with ports only. */
+static __always_inline int node_port_choose(const struct packet *p, struct node_port *port,
 					    const enum family family)
 {
 	struct lb_address frontend = {};
 	const struct lb_service *service;
-	__u8 flags2;
 	int result;
 
 	lb_frontend_of(&frontend, p, family);
 	service = lb_service_find(&frontend, LB_OUTSIDE, family);
 	if (!service)
-		return lb_refuses(&frontend, family) ? DROP(DROP_SERVICE_BACKEND_NOT_FOUND)
-						     : NODE_PORT_NONE;
-	flags2 = service->flags2;
-	if (flags2 & LB_LOOPBACK)
-		return NODE_PORT_NONE;
+		return lb_refuses(&frontend, family) ? DROP(DROP_SERVICE_BACKEND_NOT_FOUND) : 0;
+	port->flags2 = service->flags2;
+	if (port->flags2 & LB_LOOPBACK)
+		return 0;
 	if (!(service->flags & LB_ROUTABLE))
 		return DROP(DROP_IS_A_CLUSTERIP);
 	if (!lb_serves_source(service, &p->source, family))
@@ -91,8 +90,29 @@ static __always_inline int node_port_decide(const struct packet *p, struct node_
 	addr_load(&port->to.destination, &port->choice.address.addr, family);
 	port->to.source_port = p->source_port;
 	port->to.destination_port = port->choice.address.port;
+	return 1;
+}
+
+SEPARATE int node_port_choose4(const struct packet *p, struct node_port *port)
+{
+	return p && port ? node_port_choose(p, port, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int node_port_choose6(const struct packet *p, struct node_port *port)
+{
+	return p && port ? node_port_choose(p, port, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
+/* An enum node_port_way, or DROP. Packets with ports only. */
+static __always_inline int node_port_decide(const struct packet *p, struct node_port *port,
+					    const enum family family)
+{
+	int result = family == IPV4 ? node_port_choose4(p, port) : node_port_choose6(p, port);
+
+	if (result <= 0)
+		return result;
 	port->way = node_port_way_to(&port->to.destination, family);
-	port->dsr = node_port_is_direct(p, port, flags2, family);
+	port->dsr = node_port_is_direct(p, port, family);
 	/* A router's duty; the node's own stack is the end of the way. */
 	if (port->way != NODE_PORT_HOST && p->hop_limit <= 1)
 		return DROP(DROP_TTL_EXCEEDED);

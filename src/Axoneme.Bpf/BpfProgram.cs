@@ -148,6 +148,22 @@ public struct SkBuffContext
     [FieldOffset(176)] public uint SegmentSize;
 }
 
+/// <summary>
+/// <c>struct xdp_md</c>. A test run takes <see cref="DataEnd"/>, the length of the frame, and <see cref="IngressInterface"/>, a
+/// device of the calling thread's network namespace whose driver has set its XDP up, which veth does when a program is attached.
+/// </summary>
+[StructLayout(LayoutKind.Sequential)]
+public struct XdpContext
+{
+    /// <summary>Offsets into the frame; after a run, <see cref="Data"/> is the length of the metadata.</summary>
+    public uint Data;
+    public uint DataEnd;
+    public uint DataMeta;
+    public uint IngressInterface;
+    public uint ReceiveQueue;
+    public uint EgressInterface;
+}
+
 /// <summary>The five words of <c>__sk_buff.cb</c>.</summary>
 [InlineArray(5)]
 public struct SkBuffControlBlock

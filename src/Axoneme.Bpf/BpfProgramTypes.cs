@@ -62,6 +62,19 @@ public sealed record BpfProgramInfo(
     uint Id, string Name, BpfProgramType Type, string Tag, uint VerifiedInstructions, int TranslatedLength,
     TimeSpan RunTime, ulong RunCount);
 
+/// <summary>The verdicts of XDP programs (<c>enum xdp_action</c>).</summary>
+public enum XdpVerdict
+{
+    /// <summary>The program failed; the packet is dropped.</summary>
+    Aborted = 0,
+    Drop = 1,
+    Pass = 2,
+
+    /// <summary>Out again by the device that it came in by.</summary>
+    Transmit = 3,
+    Redirect = 4,
+}
+
 /// <summary>The verdicts of tc programs on tcx and clsact.</summary>
 public enum TcVerdict
 {

@@ -170,6 +170,7 @@ public sealed class DatapathReport
     private readonly List<string> _created = [];
     private readonly List<string> _adopted = [];
     private readonly List<string> _repaired = [];
+    private readonly List<string> _refused = [];
 
     /// <summary>What was not there before.</summary>
     public IReadOnlyList<string> Created => _created;
@@ -180,11 +181,16 @@ public sealed class DatapathReport
     /// <summary>What was there but wrong, and how it was put right.</summary>
     public IReadOnlyList<string> Repaired => _repaired;
 
+    /// <summary>What the kernel did not allow, and the node can do without.</summary>
+    public IReadOnlyList<string> Refused => _refused;
+
     internal void AddCreated(string what) => _created.Add(what);
 
     internal void AddAdopted(string what) => _adopted.Add(what);
 
     internal void AddRepaired(string what) => _repaired.Add(what);
+
+    internal void AddRefused(string what) => _refused.Add(what);
 
     public override string ToString() => $"created {Created.Count}, adopted {Adopted.Count}, repaired {Repaired.Count}";
 }

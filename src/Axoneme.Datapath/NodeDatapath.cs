@@ -61,6 +61,9 @@ public sealed class NodeDatapath : IDisposable
     /// <summary>Of pods' default routes, in bytes: less than the device's where packets are encapsulated.</summary>
     public int RouteMtu => _devices.RouteMtu;
 
+    /// <summary>Uplinks on which services are balanced before the stack.</summary>
+    public IReadOnlyList<string> AcceleratedDevices { get; private set; } = [];
+
     /// <summary>Brings the node's datapath up or takes it over.</summary>
     /// <exception cref="SystemCallException">The kernel refused something; what was done until then stays and is taken over next time.</exception>
     /// <exception cref="InvalidOperationException">A device of the options does not exist.</exception>
@@ -127,6 +130,7 @@ public sealed class NodeDatapath : IDisposable
         AttachDevices(report);
         AttachSockets(report);
         RemoveStaleDevices(report);
+        AccelerateDevices(report);
         FinishMigration();
     }
 
@@ -139,6 +143,8 @@ public sealed class NodeDatapath : IDisposable
             LoadOnce<OverlayConstants>(OverlayObject.Image);
         if (Options.SocketLoadBalancing)
             LoadOnce<SockConstants>(SockObject.Image);
+        if (Options.Services.Acceleration != AccelerationMode.None)
+            LoadOnce<XdpConstants>(XdpObject.Image);
     }
 
     // Where the endpoints' own programs still call those of the run before, the repair that comes after their adoption ends it.
@@ -181,6 +187,21 @@ public sealed class NodeDatapath : IDisposable
                 Attach(report, _devices.Tunnel!, overlay.Program(OverlayObject.FromOverlay), TcDirection.Ingress);
             return true;
         });
+    }
+
+    // After everything else, which works by then: a device that cannot is an error.
+    private void AccelerateDevices(DatapathReport report)
+    {
+        var acceleration = new FrameAcceleration(Paths, Options.Services.Acceleration);
+        if (Options.Services.Acceleration == AccelerationMode.None)
+        {
+            acceleration.Remove(_devices.Uplinks);
+            AcceleratedDevices = [];
+            return;
+        }
+
+        BpfProgram program = LoadOnce<XdpConstants>(XdpObject.Image).Program(XdpObject.FromWire);
+        AcceleratedDevices = InHost(() => acceleration.Ensure(report, program, _devices.Uplinks));
     }
 
     // The verifier takes tens of milliseconds, and repairs come round all the time: what has the same constants is loaded once.

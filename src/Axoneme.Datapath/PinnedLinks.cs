@@ -30,6 +30,21 @@ internal static class PinnedLinks
     public static LinkOutcome EnsureCgroup(string pin, BpfProgram program, string cgroup, BpfAttachType type)
         => Ensure(pin, program, _ => true, () => BpfLink.AttachCgroup(program, cgroup, type));
 
+    /// <summary>Makes an XDP program run on a device of the calling thread's namespace, which takes one.</summary>
+    public static LinkOutcome EnsureXdp(string pin, BpfProgram program, int device, XdpMode mode)
+        => Ensure(pin, program, info => info.InterfaceIndex == device, () => BpfLink.AttachXdp(program, device, mode));
+
+    /// <summary>Ends the attachment behind the pin, if there is one.</summary>
+    public static void Remove(string pin)
+    {
+        using BpfLink? link = BpfLink.TryOpenPinned(pin);
+        if (link is null)
+            return;
+        // At once: the kernel does it some time after the last reference has gone, and meanwhile refuses another one.
+        link.Detach();
+        File.Delete(pin);
+    }
+
     /// <summary>Whether the pin holds a link to this device.</summary>
     public static bool IsAttached(string pin, int device)
     {

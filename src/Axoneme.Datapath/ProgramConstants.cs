@@ -31,6 +31,8 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
             Fill(pod);
         if (constants is ISockConstants sockets)
             Fill(sockets);
+        if (constants is IXdpConstants frames)
+            Fill(frames);
         return (T)constants;
     }
 
@@ -109,4 +111,8 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
         constants.ProtectNodePorts = options.NodePortBindProtection;
         constants.ExternalIpsOfNodeOnly = options.ExternalIpsOfNodeOnly;
     }
+
+    // Where drivers differ, one of them may take no frames from the others.
+    private void Fill(IXdpConstants constants)
+        => constants.XdpRedirects = options.Services.Acceleration != AccelerationMode.BestEffort && devices.Uplinks.Count > 1;
 }

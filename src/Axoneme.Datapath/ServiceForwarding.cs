@@ -12,6 +12,9 @@ public sealed record ServiceForwarding
     /// <summary>bpf-lb-mode other than snat, or bpf-lb-mode-annotation: some services may be answered by the backend's node.</summary>
     public bool DirectServerReturn { get; init; }
 
+    /// <summary>bpf-lb-acceleration.</summary>
+    public AccelerationMode Acceleration { get; init; }
+
     /// <summary>bpf-lb-algorithm=maglev, or bpf-lb-algorithm-annotation: some services may have Maglev tables.</summary>
     public bool Maglev { get; init; }
 

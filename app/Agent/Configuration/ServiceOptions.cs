@@ -93,6 +93,9 @@ internal sealed record ServiceOptions
     /// <summary>node-port-bind-protection: bind(2) to a node port fails.</summary>
     public bool NodePortBindProtection { get; init; } = true;
 
+    /// <summary>disable-external-ip-mitigation=false: an external IP that is no address of the node is not translated for its sockets and pods.</summary>
+    public bool ExternalIpMitigation { get; init; } = true;
+
     /// <summary>enable-auto-protect-node-port-range: the range is added to ip_local_reserved_ports where it overlaps the ephemeral ports.</summary>
     public bool ProtectNodePortRange { get; init; } = true;
 

@@ -43,6 +43,7 @@ internal static class ServiceOptionsBinder
             NodePortAddresses = reader.Prefixes("nodeport-addresses"),
             DirectRoutingDevice = reader.Text("direct-routing-device"),
             NodePortBindProtection = reader.Switch("node-port-bind-protection", true),
+            ExternalIpMitigation = !reader.Switch("disable-external-ip-mitigation", false),
             ProtectNodePortRange = reader.Switch("enable-auto-protect-node-port-range", true),
             RejectWithoutBackend = reader.Choice("service-no-backend-response", "reject", "reject", "drop") == "reject",
             InternalTrafficPolicy = reader.Switch("enable-internal-traffic-policy", true),

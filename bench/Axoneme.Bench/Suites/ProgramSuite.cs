@@ -39,6 +39,8 @@ internal static class ProgramSuite
                 Single(node, client, data, i => PacketOf(isV6, fromPort: (ushort)(i + 1), toPort: 81)), 0.5, aim: 500);
         }
 
+        foreach (Row row in FrameProgram.Run())
+            yield return row;
         yield return Row.FromSamples("endpoint programs, load", "ms", LoadTimes(), 0.5, aim: 10);
     }
 

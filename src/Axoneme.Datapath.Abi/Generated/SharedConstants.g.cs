@@ -188,3 +188,9 @@ public interface ISockConstants
     /// <summary>Leave the sockets of pods alone: their packets are translated instead</summary>
     bool SocketsOfHostOnly { get; set; }
 }
+
+public interface IXdpConstants
+{
+    /// <summary>Whether all uplinks take frames that came in by another one before the stack does</summary>
+    bool XdpRedirects { get; set; }
+}

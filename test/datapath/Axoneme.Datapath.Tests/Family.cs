@@ -13,6 +13,7 @@ public sealed record Family(bool IsV6)
     public string Server => IsV6 ? "fd00:244::6" : "10.244.0.6";
     public string Remote => IsV6 ? "fd00:244:0:1::7" : "10.244.1.7";
     public string RemoteNode => IsV6 ? "fd00:30::12" : "172.30.0.12";
+    public string Gateway => IsV6 ? "fd00:30::1" : "172.30.0.1";
     public string Host => IsV6 ? "fd00:30::11" : "172.30.0.11";
     public string Outside => IsV6 ? "2001:db8::10" : "203.0.113.10";
     public string OutsidePrefix => IsV6 ? "2001:db8::/32" : "203.0.113.0/24";

@@ -237,6 +237,8 @@ public sealed partial class Node : IDisposable
 
     public BpfObject LoadSocketPrograms(SockConstants constants) => Load(SockObject.Image, constants, constants => constants);
 
+    public BpfObject LoadFrameProgram(XdpConstants constants) => Load(XdpObject.Image, constants, constants => constants);
+
     public static Ip6Addr Ip6(IpAddress address)
     {
         var value = default(Ip6Addr);

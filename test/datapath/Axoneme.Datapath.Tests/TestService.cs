@@ -65,10 +65,10 @@ public sealed record TestService(string Frontend, ushort ReverseNat, byte Protoc
         WriteSlot0(node, 1);
     }
 
-    public void RemoveBackend(Node node, int index)
+    public bool RemoveBackend(Node node, int index)
     {
         var key = new LbBackendKey { Id = BackendId(index) };
-        Assert.True(Key.Address.IsV6 ? node.Map(Maps.CiliumLb6BackendsV3).TryDelete(key) : node.Map(Maps.CiliumLb4BackendsV3).TryDelete(key));
+        return Key.Address.IsV6 ? node.Map(Maps.CiliumLb6BackendsV3).TryDelete(key) : node.Map(Maps.CiliumLb4BackendsV3).TryDelete(key);
     }
 
     /// <summary>Gives the service a Maglev table whose slots have the backends in these positions, over and over; it lives as long as the node.</summary>

@@ -240,7 +240,7 @@ public sealed class ServiceTargetTests
         Assert.All(rows, r => Assert.True(target.IsSame(r, actual[r.Key]), r.Key.ToString()));
     }
 
-    private static async Task Apply(ServiceTarget target, IReadOnlyList<ServiceMapEntry> services)
+    internal static async Task Apply(ServiceTarget target, IReadOnlyList<ServiceMapEntry> services)
     {
         var failures = new ReconcileFailures<ServiceMapKey>();
         await target.ApplyAsync(services, failures, Cancellation);
