@@ -98,24 +98,6 @@ public sealed class ConntrackCollector
     }
 
     /// <summary>
-    /// Removes all connections and translations of an address, whose next owner must not inherit them. Returns how many connections.
-    /// </summary>
-    public async Task<int> RemoveAddressAsync(IpAddress address, CancellationToken cancellation)
-    {
-        await _nat.RemoveAddressAsync(address, cancellation);
-        if (address.IsV6)
-        {
-            Ip6Addr wanted = address.ToV6();
-            return await MapSweep.RunAsync(
-                _maps.Ct6, (in Ct6Key k, in CtEntry _) => k.LowAddr == wanted || k.HighAddr == wanted, isHurried: true, cancellation);
-        }
-
-        NetU32 v4 = address.ToV4();
-        return await MapSweep.RunAsync(
-            _maps.Ct4, (in Ct4Key k, in CtEntry _) => k.LowAddr == v4 || k.HighAddr == v4, isHurried: true, cancellation);
-    }
-
-    /// <summary>
     /// Makes clients choose anew that were bound to one of these backends, by a connection or by affinity: programs would find the backend gone,
     /// but only when the client comes back. One walk serves all of them. Returns how many entries went.
     /// </summary>

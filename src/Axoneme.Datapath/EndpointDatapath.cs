@@ -14,8 +14,13 @@ namespace Axoneme.Datapath;
 public sealed class EndpointDatapath
 {
     private readonly NodeDatapath _node;
+    private readonly AddressRemovals _connections;
 
-    internal EndpointDatapath(NodeDatapath node) => _node = node;
+    internal EndpointDatapath(NodeDatapath node)
+    {
+        _node = node;
+        _connections = new AddressRemovals(node.Maps);
+    }
 
     /// <summary>Makes the pair, with one end inside the pod's namespace, and attaches the programs.</summary>
     /// <exception cref="SystemCallException">The kernel refused something; nothing is left behind.</exception>
@@ -83,9 +88,7 @@ public sealed class EndpointDatapath
         ArgumentNullException.ThrowIfNull(spec);
         await Task.Run(() => Remove(spec), cancellation);
         // Last, when no program adds any more.
-        var connections = new ConntrackCollector(_node.Maps, TimeProvider.System);
-        foreach (IpAddress address in spec.Addresses)
-            await connections.RemoveAddressAsync(address, cancellation);
+        await _connections.RemoveAsync(spec.Addresses).WaitAsync(cancellation);
     }
 
     /// <summary>Compares with what is there (CNI CHECK); empty when all is well.</summary>

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
-using Axoneme.Network;
 
 namespace Axoneme.Datapath;
 
@@ -22,22 +21,6 @@ internal sealed class NatCollector(DatapathMaps maps, TimeProvider time)
     {
         await CollectAsync(maps.Nat4, new Pairs4(), isV6: false, cancellation);
         await CollectAsync(maps.Nat6, new Pairs6(), isV6: true, cancellation);
-    }
-
-    /// <summary>Removes what translates from or to a pod's address.</summary>
-    public async Task RemoveAddressAsync(IpAddress address, CancellationToken cancellation)
-    {
-        if (address.IsV6)
-        {
-            Ip6Addr v6 = address.ToV6();
-            await MapSweep.RunAsync(
-                maps.Nat6, (in Nat6Key k, in Nat6Entry e) => k.Source == v6 || k.Destination == v6 || e.Addr == v6, isHurried: true, cancellation);
-            return;
-        }
-
-        NetU32 v4 = address.ToV4();
-        await MapSweep.RunAsync(
-            maps.Nat4, (in Nat4Key k, in Nat4Entry e) => k.Source == v4 || k.Destination == v4 || e.Addr == v4, isHurried: true, cancellation);
     }
 
     private async Task CollectAsync<TKey, TEntry>(

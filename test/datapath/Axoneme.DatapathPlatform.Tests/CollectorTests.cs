@@ -58,9 +58,10 @@ public sealed class CollectorTests
         maps.Nat6.Update(new Nat6Key { Source = pod, SourcePort = 1 }, new Nat6Entry { LifetimeS = Forever });
         maps.Nat6.Update(new Nat6Key { SourcePort = 2, Direction = 1 }, new Nat6Entry { Addr = pod, LifetimeS = Forever });
         maps.Nat6.Update(new Nat6Key { SourcePort = 3 }, new Nat6Entry { LifetimeS = Forever });
-        var collector = new ConntrackCollector(maps, TimeProvider.System);
-        await collector.RemoveAddressAsync(IpAddress.FromV4(Pod), Cancellation);
-        await collector.RemoveAddressAsync(address, Cancellation);
+        var removals = new AddressRemovals(maps);
+        // The second and the third share a walk.
+        Task<int>[] removed = [.. new[] { IpAddress.FromV4(World + 1), IpAddress.FromV4(Pod), address }.Select(a => removals.RemoveAsync([a]))];
+        await Task.WhenAll(removed);
         Assert.Empty(maps.Nat4.Entries());
         Assert.Equal(3, Assert.Single(maps.Nat6.Entries()).Key.SourcePort.Value);
     }

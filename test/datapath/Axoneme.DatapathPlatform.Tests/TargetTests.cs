@@ -178,7 +178,7 @@ public sealed class TargetTests
         maps.Ct4.Update(Key(0x0A000002, 1), new CtEntry { LifetimeS = uint.MaxValue, Flags = (uint)CtFlags.LowInitiates });
         var collector = new ConntrackCollector(maps, TimeProvider.System);
         Assert.Equal(new ConntrackPass(Alive: 1001, Removed: 1000), await collector.CollectAsync(Cancellation));
-        Assert.Equal(1000, await collector.RemoveAddressAsync(IpAddress.Parse("10.0.0.1"), Cancellation));
+        Assert.Equal(1000, await new AddressRemovals(maps).RemoveAsync([IpAddress.Parse("10.0.0.1")]));
         using var dump = new DatapathDump(test.Options.BpfRoot);
         ConntrackEntry left = Assert.Single(dump.Conntrack());
         Assert.Equal(new L4Address(IpAddress.Parse("10.0.0.2"), 1, L4Protocol.Tcp), left.Source);
@@ -196,6 +196,25 @@ public sealed class TargetTests
 
     private static ServiceMapEntry Service(ServiceMapKey key, params L4Address[] backends)
         => new(key) { Backends = [.. backends.Select(b => new BackendMapEntry(b))] };
+
+    [Fact]
+    public async Task Translations_to_skip_and_destinations_not_to_masquerade_read_back_as_written()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        SkippedTranslation[] skipped =
+        [
+            new(0x1122334455667788, Service1.Frontend), new(5, new L4Address(IpAddress.Parse("fd00:96::1"), 53, L4Protocol.Udp)),
+        ];
+        MasqueradeException[] exceptions = [new(IpPrefix.Parse("10.0.0.0/8")), new(IpPrefix.Parse("fd00::/8")), new(IpPrefix.Parse("0.0.0.0/0"))];
+        await ApplyAll<SkippedTranslation, SkippedTranslation>(new SkippedTranslationTarget(maps), skipped);
+        await ApplyAll<IpPrefix, MasqueradeException>(new MasqueradeExceptionTarget(maps), exceptions);
+        using var dump = new DatapathDump(test.Options.BpfRoot);
+        Assert.Equal(skipped.ToHashSet(), dump.SkippedTranslations().ToHashSet());
+        Assert.Equal(exceptions.Select(e => e.Destination).ToHashSet(), dump.MasqueradeExceptions().ToHashSet());
+        await new SkippedTranslationTarget(maps).DeleteAsync(skipped, new(), Cancellation);
+        Assert.Empty(dump.SkippedTranslations());
+    }
 
     private static DatapathMaps OpenMaps(TestNode test)
     {
