@@ -11,7 +11,7 @@ internal sealed record TestTier(string Name, TimeSpan Limit, params IReadOnlyLis
         new("unit", TimeSpan.FromMinutes(5)),
         new("scenarios", TimeSpan.FromMinutes(5)),
         new("datapath", TimeSpan.FromMinutes(5)),
-        new("lab", TimeSpan.FromMinutes(12), ("kubectl", "kubernetes-client"), ("bpftool", "bpftool")),
+        new("lab", TimeSpan.FromMinutes(17), ("kubectl", "kubernetes-client"), ("bpftool", "bpftool"), ("nft", "nftables"), ("tcpdump", "tcpdump")),
         new("peers", TimeSpan.FromMinutes(5), ("kubectl", "kubernetes-client")),
         new("vm", TimeSpan.FromMinutes(10), ("qemu-system-x86_64", "qemu-system-x86")),
         new("ui", TimeSpan.FromMinutes(5), ("chromium", "chromium")),

@@ -21,7 +21,7 @@ public sealed class BadInputTests(NativeLab lab)
             Assert.Equal(1, up.Status);
             Assert.Contains("bpf.noSuchThing (line 3)", up.Error);
             Assert.Contains("ipv6.enabled (line 5)", up.Error);
-            Assert.False(Directory.Exists("/run/axoneme-lab-test-refused"));
+            Assert.False(Directory.Exists($"{LabCluster.Root}-test-refused"));
         }
         finally
         {
@@ -68,7 +68,7 @@ public sealed class BadInputTests(NativeLab lab)
     [Fact]
     public async Task Garbage_on_the_agents_sockets_harms_nobody()
     {
-        string holder = (await File.ReadAllTextAsync($"/run/axoneme-lab-{lab.Name}/nodes/node1/holder.pid")).Trim();
+        string holder = (await File.ReadAllTextAsync($"{LabCluster.Root}-{lab.Name}/nodes/node1/holder.pid")).Trim();
         var random = new Random(1);
         foreach (string name in (string[])["cni.sock", "cilium.sock", "hubble.sock"])
             for (int i = 0; i < 20; i++)

@@ -7,7 +7,7 @@ namespace Axoneme.Lab.ScenarioTests;
 /// A cluster of two nodes with the pods of workload.yaml, which the tests of a collection share. It is driven as a user drives it:
 /// by the lab's command line and kubectl. Only what a test adds is its own to remove.
 /// </summary>
-public abstract class LabCluster(string name, string routing) : IAsyncLifetime
+public abstract class LabCluster(string name, string routing, params string[] settings) : IAsyncLifetime
 {
     public const string OutsideV4 = "203.0.113.10";
     public const string OutsideV6 = "2001:db8::10";
@@ -18,7 +18,9 @@ public abstract class LabCluster(string name, string routing) : IAsyncLifetime
 
     public string Name => name;
 
-    public string Kubeconfig => $"/run/axoneme-lab-{name}/kubeconfig";
+    public string Kubeconfig => $"{Root}-{name}/kubeconfig";
+
+    public static string Root => Environment.GetEnvironmentVariable("AXONEME_LAB_ROOT") is { Length: > 0 } given ? given : "/run/axoneme-lab";
 
     public static string Artifacts { get; } = FindArtifacts();
 
@@ -31,9 +33,11 @@ public abstract class LabCluster(string name, string routing) : IAsyncLifetime
             await File.WriteAllTextAsync(Path.Combine(_manifests, "workload.yaml"), await reader.ReadToEndAsync());
         try
         {
-            (await LabAsync("up", "--nodes", "2", "--routing", routing, "--no-demo", "--manifests", _manifests)).Require();
+            string[] set = [.. settings.Select(s => $"--set={s}")];
+            (await LabAsync(["up", "--nodes", "2", "--routing", routing, "--no-demo", "--manifests", _manifests, .. set])).Require();
             _addresses = await ReadAddressesAsync();
             await ServeAsync("outside");
+            await ServeAsync("outside2");
             await ServeAsync("node", "node1");
             await ServeAsync("node", "node2");
         }
@@ -63,6 +67,24 @@ public abstract class LabCluster(string name, string routing) : IAsyncLifetime
 
     public Task<CommandResult> ExecAsync(string pod, params string[] command) => LabAsync(["exec", pod, "--", .. command]);
 
+    /// <summary>A command somewhere in the lab.</summary>
+    /// <param name="from">"exec POD", "node NODE", "outside", "outside2" or "router".</param>
+    public Task<CommandResult> RunAsync(string from, params string[] command) => LabAsync([.. from.Split(' '), "--", .. command]);
+
+    /// <summary>Asks the echo servers behind an address who they are and whom they see, each time over a new socket.</summary>
+    /// <param name="sourcePort">The client's own port, 0 for any.</param>
+    public async Task<IReadOnlyList<Witness>> WhoAsync(string from, string host, int port, int count = 1, string protocol = "tcp", int sourcePort = 0)
+    {
+        string answers = (await RunAsync(from, "axl", "who", host, $"{port}", $"{count}", protocol, $"{sourcePort}")).Require();
+        return [.. answers.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split(' ')).Select(
+            f => new Witness(f[0], f[1][..f[1].LastIndexOf(':')].Trim('[', ']')))];
+    }
+
+    /// <summary>The addresses that a service has: cluster, load balancer and external ones by their JSON path.</summary>
+    public async Task<string[]> ServiceAddressesAsync(string service, string path)
+        => (await KubectlAsync("", "get", "service", "-n", service.Split('/')[0], service.Split('/')[1], "-o", $"jsonpath={path}")).Require()
+            .Split(' ', StringSplitOptions.RemoveEmptyEntries);
+
     public Process Start(params string[] arguments) => Command.Start(Program, ["--name", name, .. arguments]);
 
     public Task<CommandResult> KubectlAsync(string input, params string[] arguments)
@@ -90,7 +112,11 @@ public abstract class LabCluster(string name, string routing) : IAsyncLifetime
     /// <param name="from">"exec POD", "node NODE" or "outside".</param>
     /// <param name="work">Commands that must come to succeed.</param>
     /// <param name="blocked">Commands that must come to get no answer; another failure is not good enough.</param>
-    public async Task ExpectAsync(string from, IReadOnlyList<string> work, IReadOnlyList<string>? blocked = null)
+    /// <param name="refused">
+    /// Commands that must come to be told that nobody is there. A socket of the cluster may be told without a packet, and then by another error.
+    /// </param>
+    public async Task ExpectAsync(
+        string from, IReadOnlyList<string> work, IReadOnlyList<string>? blocked = null, IReadOnlyList<string>? refused = null)
     {
         const string functions = """
             end=$(($(date +%s) + 30))
@@ -98,10 +124,12 @@ public abstract class LabCluster(string name, string routing) : IAsyncLifetime
             works() { until out=$("$@" 2>&1); do if late; then echo "should work: $*: $out"; return; fi; sleep 0.2; done; }
             blocked() { while out=$("$@" 2>&1); [ -n "${out##*no answer*}" ] && [ -n "${out##*TimedOut*}" ]; do
               if late; then echo "should get no answer: $*: $out"; return; fi; sleep 0.2; done; }
+            refused() { while out=$("$@" 2>&1); [ -n "${out##*refused*}" ] && { [ "$outside" ] || [ -n "${out##*No route to host*}" ]; }; do
+              if late; then echo "should be refused: $*: $out"; return; fi; sleep 0.2; done; }
 
             """;
-        string script = functions + string.Concat(work.Select(c => $"works {c} &\n"))
-            + string.Concat((blocked ?? []).Select(c => $"blocked {c} &\n")) + "wait\n";
+        string script = functions + (from.StartsWith("outside", StringComparison.Ordinal) ? "outside=1\n" : "outside=\n") + string.Concat(work.Select(c => $"works {c} &\n"))
+            + string.Concat((blocked ?? []).Select(c => $"blocked {c} &\n")) + string.Concat((refused ?? []).Select(c => $"refused {c} &\n")) + "wait\n";
         CommandResult result = await LabAsync([.. from.Split(' '), "--", "sh", "-c", script]);
         Assert.True(result.Status == 0 && result.Output.Length == 0 && result.Error.Length == 0, $"from {from}: {result.Output}{result.Error}");
     }
@@ -138,9 +166,21 @@ public abstract class LabCluster(string name, string routing) : IAsyncLifetime
     }
 }
 
-public sealed class NativeLab() : LabCluster("test-native", "native");
+/// <summary>Who answered, and the client's address as it saw it.</summary>
+public sealed record Witness(string Pod, string Client);
+
+public sealed class NativeLab() : LabCluster("test-native", "native", "localRedirectPolicies.enabled=true", "loadBalancer.serviceTopology=true");
 
 public sealed class VxlanLab() : LabCluster("test-vxlan", "vxlan");
+
+/// <summary>Everything that concerns packets beyond the cluster the other way round than usual.</summary>
+public sealed class DsrLab() : LabCluster("test-dsr", "native", "loadBalancer.mode=dsr", "loadBalancer.algorithm=maglev", "bpf.masquerade=true");
+
+[CollectionDefinition(Name)]
+public sealed class DsrCollection : ICollectionFixture<DsrLab>
+{
+    public const string Name = "dsr";
+}
 
 [CollectionDefinition(Name)]
 public sealed class NativeCollection : ICollectionFixture<NativeLab>

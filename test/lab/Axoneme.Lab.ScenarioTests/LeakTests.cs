@@ -6,7 +6,7 @@ namespace Axoneme.Lab.ScenarioTests;
 public sealed class LeakTests
 {
     private const string Name = "test-leak";
-    private const string Root = $"/run/axoneme-lab-{Name}";
+    private static readonly string Root = $"{LabCluster.Root}-{Name}";
 
     private static readonly string Lab = Path.Combine(LabCluster.Artifacts, "lab", "axoneme-lab");
 
@@ -74,7 +74,7 @@ public sealed class LeakTests
     private static Task<CommandResult> LabAsync(params string[] arguments) => Command.RunAsync(Lab, ["--name", Name, .. arguments]);
 
     private static string CgroupFolder()
-        => Path.Combine(File.ReadLines("/proc/self/mounts").Select(l => l.Split(' ')).First(f => f[2] == "cgroup2")[1], $"axoneme-lab-{Name}");
+        => Path.Combine(File.ReadLines("/proc/self/mounts").Select(l => l.Split(' ')).First(f => f[2] == "cgroup2")[1], Path.GetFileName(Root));
 
     private static IEnumerable<int> Processes()
         => Directory.EnumerateFiles(CgroupFolder(), "cgroup.procs", SearchOption.AllDirectories).SelectMany(File.ReadLines).Select(int.Parse);
@@ -100,7 +100,7 @@ public sealed class LeakTests
     {
         try
         {
-            return File.ReadAllText($"/proc/{process}/cgroup").Contains($"/axoneme-lab-{Name}/");
+            return File.ReadAllText($"/proc/{process}/cgroup").Contains($"/{Path.GetFileName(Root)}/");
         }
         catch (IOException)
         {
