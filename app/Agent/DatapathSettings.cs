@@ -91,5 +91,6 @@ internal static class DatapathSettings
         Affinity = maps.Affinity,
         SourceRanges = maps.SourceRanges,
         Maglev = maps.Maglev,
+        Policy = maps.Policy,
     };
 }

@@ -101,6 +101,9 @@ public sealed class DatapathMaps : IDisposable
     /// <summary>Array of policy maps by endpoint id.</summary>
     public BpfMap PolicyMaps => this[Maps.CiliumPolicyMaps.Spec.Name];
 
+    /// <summary>Entries that each endpoint's policy map is to have.</summary>
+    public uint PolicyEntries { get; private init; } = Maps.CiliumPolicyMaps.Spec.Inner!.MaxEntries;
+
     /// <summary>Array of ring buffers by processor.</summary>
     public BpfMap Events => this[Maps.CiliumEvents.Spec.Name];
 
@@ -127,7 +130,8 @@ public sealed class DatapathMaps : IDisposable
         ArgumentNullException.ThrowIfNull(paths);
         ArgumentNullException.ThrowIfNull(report);
         Directory.CreateDirectory(paths.Maps);
-        var maps = new DatapathMaps(paths) { _migration = migration };
+        BpfMapSpec policy = adjust(Maps.CiliumPolicyMaps.Spec.Inner! with { Name = MapSizing.PolicyMaps });
+        var maps = new DatapathMaps(paths) { _migration = migration, PolicyEntries = policy.MaxEntries };
         try
         {
             BpfMapSpec calls = Maps.CiliumCallsPod.Spec;

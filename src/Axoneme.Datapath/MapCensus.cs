@@ -12,6 +12,9 @@ public sealed class MapCensus(DatapathMaps maps)
 
     private volatile IReadOnlyList<MapFill> _fills = [];
 
+    /// <summary>Entries that each endpoint's policy map may have.</summary>
+    public uint PolicyCapacity => maps.PolicyEntries;
+
     /// <summary>As of the last count.</summary>
     public IReadOnlyList<MapFill> Fills => _fills;
 

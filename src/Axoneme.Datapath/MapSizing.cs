@@ -51,6 +51,12 @@ public sealed record MapSizing
     /// <summary>bpf-lb-maglev-map-max.</summary>
     public int? Maglev { get; init; }
 
+    /// <summary>bpf-policy-map-max: of the policy map that each endpoint has.</summary>
+    public int Policy { get; init; } = 16384;
+
+    /// <summary>The name under which <see cref="Sizes"/> has the size of policy maps, whose own names have the endpoint's id behind it.</summary>
+    public const string PolicyMaps = "cilium_policy_v2";
+
     private const int DefaultConntrackTcp = 512 << 10;
     private const int DefaultConntrackAny = 256 << 10;
     private const int DefaultNat = (DefaultConntrackTcp + DefaultConntrackAny) / 3 * 2;
@@ -84,6 +90,7 @@ public sealed record MapSizing
         Set(OfServices(Affinity), Maps.CiliumLb4Affinity.Spec.Name, Maps.CiliumLb6Affinity.Spec.Name, Maps.CiliumLbAffinityMatch.Spec.Name);
         Set(OfServices(SourceRanges), Maps.CiliumLb4SourceRange.Spec.Name, Maps.CiliumLb6SourceRange.Spec.Name);
         Set(OfServices(Maglev), Maps.CiliumLb4Maglev.Spec.Name, Maps.CiliumLb6Maglev.Spec.Name);
+        Set((uint)Policy, PolicyMaps);
         return sizes.ToImmutable();
 
         void Set(uint size, params ReadOnlySpan<string> names)

@@ -55,7 +55,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         var actual = new Dictionary<ushort, EndpointPolicy>();
         foreach (ushort endpoint in PinnedEndpoints())
         {
-            if (Read(endpoint) is { } policy)
+            // A map of another size is as good as none: what replaces it is filled before it takes the slot.
+            if (IsOfConfiguredSize(endpoint) && Read(endpoint) is { } policy)
                 actual[endpoint] = policy;
         }
 
@@ -145,7 +146,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
     {
         ArgumentOutOfRangeException.ThrowIfZero(policy.Revision);
         BpfMapSpec declared = maps.PolicyMaps.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!;
-        BpfMapSpec spec = declared with { Name = $"cilium_policy_v2_{policy.EndpointId:D5}" };
+        BpfMapSpec spec = declared with { Name = $"cilium_policy_v2_{policy.EndpointId:D5}", MaxEntries = maps.PolicyEntries };
         BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, policy.EndpointId).As<PolicyKey, PolicyEntry>();
         try
         {
@@ -197,6 +198,12 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         }
 
         return (upserts, stale);
+    }
+
+    private bool IsOfConfiguredSize(ushort endpointId)
+    {
+        using BpfMap? pinned = BpfMap.TryOpenPinned(maps.Paths.PolicyMap(endpointId));
+        return pinned?.Spec.MaxEntries == maps.PolicyEntries;
     }
 
     private bool IsInSlot(uint slot, BpfMap map)

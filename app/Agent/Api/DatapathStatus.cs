@@ -113,12 +113,11 @@ internal sealed class DatapathStatus(ApiSources sources)
         if (sources.Running?.Datapath is not { } datapath)
             return null;
         double ratio = sources.Options.Maps.DynamicSizeRatio;
-        uint policy = Maps.CiliumPolicyMaps.Spec.Inner!.MaxEntries;
         return new BpfMapsStatus(
             DynamicSizeRatio: ratio > 0 ? ratio : null,
             [
                 .. NamedMaps.Select(named => new BpfMapSize(named.Title, datapath.Maps[named.Map].Spec.MaxEntries, FillOf(named.Map))),
-                new BpfMapSize("Endpoint policy", policy),
+                new BpfMapSize("Endpoint policy", datapath.Maps.PolicyEntries),
             ]);
     }
 

@@ -194,6 +194,9 @@ internal sealed record MapOptions
     /// <summary>bpf-lb-maglev-map-max.</summary>
     public int? Maglev { get; init; }
 
+    /// <summary>bpf-policy-map-max: of each endpoint.</summary>
+    public int Policy { get; init; } = 16384;
+
     /// <summary>enable-bpf-clock-probe: count time in jiffies.</summary>
     public bool ClockProbe { get; init; }
 

@@ -81,6 +81,7 @@ internal static class ServiceOptionsBinder
         Affinity = reader.Number("bpf-lb-affinity-map-max", 256, LargestMap),
         SourceRanges = reader.Number("bpf-lb-source-range-map-max", 256, LargestMap),
         Maglev = reader.Number("bpf-lb-maglev-map-max", 256, LargestMap),
+        Policy = reader.Number("bpf-policy-map-max", 16384, 256, 65536),
         ClockProbe = reader.Switch("enable-bpf-clock-probe", false),
         ConntrackGcInterval = Positive(reader.Duration("conntrack-gc-interval", TimeSpan.Zero)),
         ConntrackGcMaxInterval = Positive(reader.Duration("conntrack-gc-max-interval", TimeSpan.Zero)),

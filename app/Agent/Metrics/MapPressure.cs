@@ -3,7 +3,6 @@ using System.Collections.Immutable;
 using System.Globalization;
 using Axoneme.Datapath;
 using Axoneme.Tables;
-using Abi = Axoneme.Datapath.Abi;
 
 namespace Axoneme.Agent.Metrics;
 
@@ -34,11 +33,10 @@ internal sealed class MapPressure(MapCensus census, Table<ushort, EndpointPolicy
         do
         {
             // Policy maps are written from a table that knows their number of entries.
-            uint capacity = Abi.Maps.CiliumPolicyMaps.Spec.Inner!.MaxEntries;
             _current =
             [
                 .. await census.CountAsync(cancellation),
-                .. policies.Snapshot().Values.Select(p => new MapFill($"{Prefix}policy_v2_{p.EndpointId:D5}", p.Entries.Count, capacity)),
+                .. policies.Snapshot().Values.Select(p => new MapFill($"{Prefix}policy_v2_{p.EndpointId:D5}", p.Entries.Count, census.PolicyCapacity)),
             ];
             string problem = Problem(_current);
             modules.Report(ModuleName, healthy: problem.Length == 0, problem.Length == 0 ? "running" : problem);

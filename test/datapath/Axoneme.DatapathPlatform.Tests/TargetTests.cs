@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
+using Axoneme.Bpf;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Netlink;
@@ -78,6 +79,25 @@ public sealed class TargetTests
             IngressEnforced = true,
             Entries = entries.ToImmutableDictionary(e => e.Key),
         };
+    }
+
+    [Fact]
+    public async Task Policy_map_of_another_size_takes_the_slot_when_it_is_filled()
+    {
+        using var test = new TestNode();
+        var rule = new PolicyMapEntry(new(TrafficDirection.Ingress, new(300), L4Protocol.Tcp, 80, 16));
+        EndpointPolicy policy = new(42, Revision: 1) { Entries = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty.Add(rule.Key, rule) };
+        using (DatapathMaps before = OpenMaps(test))
+            await ApplyAll<ushort, EndpointPolicy>(new PolicyTarget(before), policy);
+        test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem(MapSizing.PolicyMaps, 512) };
+        using DatapathMaps maps = DatapathMaps.OpenOrCreate(test.Paths, test.Options.MapSizes, new DatapathReport());
+        var target = new PolicyTarget(maps);
+        Assert.True(target.IsSame(policy, target.Read(42)!));
+        Assert.Empty(await target.ReadActualAsync(Cancellation));
+        await ApplyAll<ushort, EndpointPolicy>(target, policy);
+        Assert.True(target.IsSame(policy, Assert.Single(await target.ReadActualAsync(Cancellation)).Value));
+        using BpfMap used = maps.PolicyMaps.TryOpenInner(BitConverter.GetBytes(42u))!;
+        Assert.Equal(512u, used.Spec.MaxEntries);
     }
 
     [Fact]
