@@ -9,6 +9,8 @@ if (args is ["worker", "server"])
     return TrafficServer.Run();
 if (args is ["worker", "client", string pattern, string address, string seconds])
     return RunClient(pattern, address, seconds);
+if (args is ["worker", "service-agent", string api, string folder, string count])
+    return await ServiceAgent.RunAsync(new Uri(api), folder, int.Parse(count, CultureInfo.InvariantCulture));
 
 try
 {

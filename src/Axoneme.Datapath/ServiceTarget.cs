@@ -51,6 +51,16 @@ public sealed class ServiceTarget : IReconcileTarget<ServiceMapKey, ServiceMapEn
         }
     }
 
+    /// <summary>Map entries written and removed since the start.</summary>
+    public long Writes
+    {
+        get
+        {
+            lock (_lock)
+                return _writer.Writes;
+        }
+    }
+
     /// <summary>The number of a service in maps, events and the service list; null when it has none.</summary>
     public ushort? FindId(ServiceMapKey key)
     {

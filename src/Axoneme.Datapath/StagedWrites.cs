@@ -35,6 +35,9 @@ internal sealed class StagedWrites<TKey, TValue>(BpfMap<TKey, TValue> map, strin
     /// <summary>Entries refused because the map was full, since the start.</summary>
     public long Refused { get; private set; }
 
+    /// <summary>Entries handed to the kernel since the start.</summary>
+    public long Count { get; private set; }
+
     public string Map => map.Map.Name;
 
     public void Add(in TKey key, in TValue value, WriteOwner owner)
@@ -46,6 +49,7 @@ internal sealed class StagedWrites<TKey, TValue>(BpfMap<TKey, TValue> map, strin
 
     public void Flush()
     {
+        Count += _keys.Count;
         ReadOnlySpan<TKey> keys = CollectionsMarshal.AsSpan(_keys);
         ReadOnlySpan<TValue> values = CollectionsMarshal.AsSpan(_values);
         for (int start = 0; start < keys.Length;)
@@ -82,10 +86,14 @@ internal sealed class StagedRemovals<TKey, TValue>(BpfMap<TKey, TValue> map)
 {
     private readonly List<TKey> _keys = [];
 
+    /// <summary>Entries taken from the kernel since the start.</summary>
+    public long Count { get; private set; }
+
     public void Add(in TKey key) => _keys.Add(key);
 
     public void Flush()
     {
+        Count += _keys.Count;
         map.DeleteBatch(CollectionsMarshal.AsSpan(_keys));
         _keys.Clear();
     }

@@ -32,7 +32,7 @@ internal sealed class ClusterState
         CiliumEndpoints = Reflect(Kinds.CiliumEndpoints);
         CiliumIdentities = Reflect(Kinds.CiliumIdentities);
         Services = Reflect(Kinds.Services);
-        EndpointSlices = Reflect(Kinds.EndpointSlices);
+        EndpointSlices = Reflect(Kinds.EndpointSlices, trim: new SliceTrimming().Trim);
         NetworkPolicies = Reflect(Kinds.NetworkPolicies);
         CiliumNetworkPolicies = Reflect(Kinds.CiliumNetworkPolicies);
         CiliumClusterwideNetworkPolicies = Reflect(Kinds.CiliumClusterwideNetworkPolicies);
@@ -56,6 +56,7 @@ internal sealed class ClusterState
 
     public Table<ResourceName, Service> Services { get; }
 
+    /// <summary>Without what only other consumers of the API need (<see cref="SliceTrimming"/>).</summary>
     public Table<ResourceName, EndpointSlice> EndpointSlices { get; }
 
     public Table<ResourceName, NetworkPolicy> NetworkPolicies { get; }
@@ -77,11 +78,11 @@ internal sealed class ClusterState
     public Task RunAsync(CancellationToken cancellation)
         => Task.WhenAll(_reflectors.Select(run => run(cancellation)));
 
-    private Table<ResourceName, T> Reflect<T>(ResourceKind<T> kind, ResourceQuery? query = null)
+    private Table<ResourceName, T> Reflect<T>(ResourceKind<T> kind, ResourceQuery? query = null, Func<T, T>? trim = null)
         where T : Resource
     {
         Table<ResourceName, T> table = _catalog.Add(ResourceTable.Create(kind));
-        var reflector = new Reflector<T>(_client.Of(kind), new TableSink<T>(table), query, new ReflectorOptions
+        var reflector = new Reflector<T>(_client.Of(kind), new TableSink<T>(table, trim), query, new ReflectorOptions
         {
             OnStatus = Note,
             OnUndecodable = broken => _log.LogWarning("{Object} is ignored: {Reason}", broken.Name, broken.Problem),

@@ -11,6 +11,7 @@ internal static class SuiteList
         ("noise", NoiseSuite.Run),
         ("pods", PodSuite.Run),
         ("services", ServiceSuite.Run),
+        ("services-scale", ServiceScaleSuite.Run),
         ("programs", ProgramSuite.Run),
         ("cni", CniSuite.Run),
         ("changes", ChangeSuite.Run),

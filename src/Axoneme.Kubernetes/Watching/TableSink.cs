@@ -31,18 +31,21 @@ public sealed class TableSink<T> : IReflectorSink<T>
 {
     private readonly Table<ResourceName, T> _table;
     private readonly string _source;
+    private readonly Func<T, T> _trim;
 
     /// <summary>Registers itself as initialiser of the table.</summary>
-    public TableSink(Table<ResourceName, T> table)
+    /// <param name="trim">Leaves out of an object what nobody needs, before the table keeps it.</param>
+    public TableSink(Table<ResourceName, T> table, Func<T, T>? trim = null)
     {
         ArgumentNullException.ThrowIfNull(table);
         _table = table;
+        _trim = trim ?? (static value => value);
         _source = "kubernetes/" + table.Name;
         table.RegisterInitializer(_source);
     }
 
     public void Replace(IReadOnlyList<T> items, IReadOnlySet<ResourceName> keep)
-        => _table.Write(writer => writer.ReplaceWhere(old => !keep.Contains(old.ResourceName), items));
+        => _table.Write(writer => writer.ReplaceWhere(old => !keep.Contains(old.ResourceName), items.Select(_trim)));
 
     public void Change(IReadOnlyList<WatchEvent<T>> events) => _table.Write(writer =>
     {
@@ -51,7 +54,7 @@ public sealed class TableSink<T> : IReflectorSink<T>
             if (watched.Type == WatchEventType.Deleted)
                 writer.Remove(watched.Name);
             else
-                writer.Upsert(watched.Object!);
+                writer.Upsert(_trim(watched.Object!));
         }
     });
 

@@ -38,7 +38,10 @@ public sealed class CatalogPropertyTests
         private readonly Random _random;
         private readonly ServiceCatalog _catalog = new(new CatalogOptions
         {
-            NodeName = "one", ServiceTopology = true, LocalRedirectPolicies = true, NodePortMinimum = 30000,
+            NodeName = "one",
+            ServiceTopology = true,
+            LocalRedirectPolicies = true,
+            NodePortMinimum = 30000,
         });
 
         private readonly NaiveCatalog _model = new("one", Zone);
@@ -165,7 +168,9 @@ public sealed class CatalogPropertyTests
             NodeName = Pick("one", "two"),
             Conditions = new SliceEndpointConditions
             {
-                Ready = _random.Next(2) == 0, Serving = _random.Next(2) == 0, Terminating = _random.Next(2) == 0,
+                Ready = _random.Next(2) == 0,
+                Serving = _random.Next(2) == 0,
+                Terminating = _random.Next(2) == 0,
             },
             Hints = _random.Next(3) == 0 ? null : new SliceEndpointHints { ForZones = [new SliceZoneHint { Name = Pick(Zone, "there") }] },
         };
