@@ -85,9 +85,24 @@ public sealed class EndpointDatapath
     /// <summary>Removes device, links, settings, policy and connections. Idempotent; the pod's namespace may be gone.</summary>
     public async Task RemoveAsync(EndpointInterfaceSpec spec, CancellationToken cancellation = default)
     {
+        await DetachAsync(spec, cancellation);
+        await ForgetConnectionsAsync(spec, cancellation);
+    }
+
+    /// <summary>
+    /// Removes device, links, settings and policy: the endpoint is off the network. Connections of its addresses stay until
+    /// <see cref="ForgetConnectionsAsync"/>, before which nobody else may have them. Idempotent.
+    /// </summary>
+    public Task DetachAsync(EndpointInterfaceSpec spec, CancellationToken cancellation = default)
+    {
         ArgumentNullException.ThrowIfNull(spec);
-        await Task.Run(() => Remove(spec), cancellation);
-        // Last, when no program adds any more.
+        return Task.Run(() => Remove(spec), cancellation);
+    }
+
+    /// <summary>Removes the connections and translations of the endpoint's addresses, for which whole maps are walked through: endpoints share a walk.</summary>
+    public async Task ForgetConnectionsAsync(EndpointInterfaceSpec spec, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(spec);
         await _connections.RemoveAsync(spec.Addresses).WaitAsync(cancellation);
     }
 

@@ -234,8 +234,31 @@ internal sealed class EndpointLifecycle(EndpointServices services, NodeAttachmen
 
     private async Task DismantleAsync(Endpoint endpoint)
     {
-        await services.Datapath.RemoveAsync(SpecOf(endpoint));
+        await services.Datapath.DetachAsync(SpecOf(endpoint));
         services.Policies.RemoveEndpoint(endpoint.Id);
+        _ = ReleaseAsync(endpoint);
+    }
+
+    /// <summary>
+    /// Finding the connections of an endpoint takes a walk over whole maps, which a runtime that deletes a pod need not wait for. Until they are
+    /// gone nobody gets the addresses and the number; the state file goes last, so that an agent that is killed meanwhile goes on with it.
+    /// </summary>
+    private async Task ReleaseAsync(Endpoint endpoint)
+    {
+        try
+        {
+            await services.Datapath.ForgetConnectionsAsync(SpecOf(endpoint));
+        }
+        catch (ObjectDisposedException)
+        {
+            // The agent ends; the next one finds the state file and goes on.
+            return;
+        }
+        catch (SystemCallException e)
+        {
+            log.LogWarning("Connections of endpoint {Id} ({Pod}) could not be removed: {Reason}", endpoint.Id, endpoint.Pod, e.Message);
+        }
+
         services.Files.Delete(endpoint.Id);
         foreach (IpAddress address in endpoint.Addresses)
             services.Ipam.Release(address);
