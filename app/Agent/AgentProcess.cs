@@ -85,6 +85,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             Datapath = datapath,
             Services = services.Target,
             Sockets = services.Sockets,
+            Collector = services.Collector,
+            Nat = services.Nat,
             MapPressure = pressure,
             Observer = observer,
             Events = events,

@@ -22,6 +22,9 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
     /// <summary>Removes what connections and translations leave behind; set by <see cref="Start"/>.</summary>
     public ConntrackCollector? Collector { get; private set; }
 
+    /// <summary>Which destinations hold most source ports; set by <see cref="Start"/>.</summary>
+    public NatStatistics? Nat { get; private set; }
+
     /// <summary>Set by <see cref="Start"/>.</summary>
     public SocketTermination? Sockets { get; private set; }
 
@@ -42,11 +45,12 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
         modules.Start("redirect-exemptions", pods.RunAsync, cancellation);
 
         MapOptions upkeep = Options.Maps;
-        var collection = new CollectorOptions { Interval = upkeep.ConntrackGcInterval };
+        var collection = new CollectorOptions { Interval = upkeep.ConntrackGcInterval, OnPass = sources.Metrics.Collector.NotePass };
         if (upkeep.ConntrackGcMaxInterval is { } longest)
             collection = collection with { LongestInterval = longest };
         Collector = new ConntrackCollector(datapath.Maps, TimeProvider.System, collection, Target);
         modules.Start("conntrack-collector", Collector.RunAsync, cancellation);
+        StartNatStatistics(cancellation);
         if (Options.Masquerade.IpMasqAgent)
         {
             var exceptions = new MasqueradeExceptions(Options.Masquerade.IpMasqAgentConfig, TimeProvider.System, modules);
@@ -63,6 +67,14 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
             var follower = new HealthCheckFollower(services.Frontends, _healthPorts, Options.NodeName, modules);
             modules.Start(HealthCheckFollower.ModuleName, follower.RunAsync, cancellation);
         }
+    }
+
+    private void StartNatStatistics(CancellationToken cancellation)
+    {
+        (ushort first, ushort last) = datapath.Options.Services.NatPorts;
+        Nat = new NatStatistics(new NatCensus(datapath.Maps), last - first + 1, Options.Maps);
+        sources.Control.Catalog.Add(Nat.Table);
+        sources.Modules.Start(NatStatistics.ModuleName, Nat.RunAsync, cancellation);
     }
 
     public void Dispose() => _healthPorts.Dispose();

@@ -17,6 +17,9 @@ public sealed record CollectorOptions
 
     /// <summary>conntrack-gc-max-interval: the longest one that adapting comes to.</summary>
     public TimeSpan LongestInterval { get; init; } = TimeSpan.FromMinutes(30);
+
+    /// <summary>Told of each pass over the connections of a family (IPv6?): its time, and whether it saw all; must not block.</summary>
+    public Action<bool, TimeSpan, bool>? OnPass { get; init; }
 }
 
 /// <summary>
@@ -140,7 +143,9 @@ public sealed class ConntrackCollector
         }
         finally
         {
-            Connections.Add(isV6, tally, _time.GetElapsedTime(start), isCompleted);
+            TimeSpan duration = _time.GetElapsedTime(start);
+            Connections.Add(isV6, tally, duration, isCompleted);
+            _options.OnPass?.Invoke(isV6, duration, isCompleted);
         }
 
         bool Pick(in TKey key, in CtEntry entry)

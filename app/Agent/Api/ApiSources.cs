@@ -63,6 +63,10 @@ internal sealed record RunningNode
 
     public SocketTermination? Sockets { get; init; }
 
+    public ConntrackCollector? Collector { get; init; }
+
+    public NatStatistics? Nat { get; init; }
+
     /// <summary>How full the maps are; null where there are none.</summary>
     public MapPressure? MapPressure { get; init; }
 

@@ -18,6 +18,7 @@ internal sealed class AgentMetrics
     {
         Registry = new MetricRegistry("cilium_", sources.Options.MetricSelection);
         Services = new ServiceMetrics(Registry, TimeProvider.System);
+        Collector = new CollectorMetrics(Registry, sources);
         ProcessMetrics.Register(Registry);
         StateMetrics.Register(Registry, sources);
         FeatureMetrics.Register(Registry, sources.Options);
@@ -29,6 +30,8 @@ internal sealed class AgentMetrics
     public MetricRegistry Registry { get; }
 
     public ServiceMetrics Services { get; }
+
+    public CollectorMetrics Collector { get; }
 
     /// <summary>Serves /metrics until cancelled.</summary>
     /// <exception cref="System.Net.Sockets.SocketException">The address cannot be bound.</exception>
