@@ -3,6 +3,7 @@
 #define AXONEME_LIB_ADMIT_H
 
 #include "lib/conntrack.h"
+#include "lib/dsr.h"
 #include "lib/icmp.h"
 #include "lib/lb.h"
 #include "lib/policy.h"
@@ -151,7 +152,10 @@ static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
 		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
 					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	}
-	return result < 0 ? result : lb_reverse(skb, flow, family);
+	if (result < 0)
+		return result;
+	result = lb_reverse(skb, flow, family);
+	return result < 0 ? result : dsr_reverse(skb, flow, family);
 }
 
 #endif

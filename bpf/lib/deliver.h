@@ -3,6 +3,7 @@
 #define AXONEME_LIB_DELIVER_H
 
 #include "lib/admit.h"
+#include "lib/dsr.h"
 #include "lib/forward.h"
 
 /* A packet from outside this node for one of its pods, read to the end and the source's identity
@@ -18,6 +19,9 @@ static __always_inline int deliver(struct __sk_buff *skb, struct flow *flow,
 	flow->ingress_endpoint = to->id;
 	event_trace_arrival(skb, flow, arrival, to->id);
 	result = flow_admit(skb, flow, family);
+	if (result < 0)
+		return result;
+	result = dsr_follow(flow, family);
 	if (result < 0)
 		return result;
 	return forward_to_endpoint(skb, flow, to, family);

@@ -2,8 +2,11 @@
 #ifndef AXONEME_LIB_EDGE_H
 #define AXONEME_LIB_EDGE_H
 
+#include "lib/dsr.h"
 #include "lib/events.h"
+#include "lib/edge_error.h"
 #include "lib/forward.h"
+#include "lib/icmp_answer.h"
 #include "lib/nat.h"
 #include "lib/nat_answer.h"
 #include "lib/node_port.h"
@@ -34,6 +37,23 @@ static __always_inline __u32 edge_identity(const struct addr *client, const enum
 	return family == IPV4 ? world_identity4 : world_identity6;
 }
 
+/* Apart, as the tunnel's parameters would take much of the programs' frames. */
+SEPARATE int edge_tunnel4(struct __sk_buff *skb, const struct flow *flow,
+			  const struct ipcache_info *info)
+{
+	if (!flow || !info)
+		return DROP(DROP_INVALID_PACKET);
+	return forward_to_tunnel(skb, flow, info, flow->source_identity, IPV4);
+}
+
+SEPARATE int edge_tunnel6(struct __sk_buff *skb, const struct flow *flow,
+			  const struct ipcache_info *info)
+{
+	if (!flow || !info)
+		return DROP(DROP_INVALID_PACKET);
+	return forward_to_tunnel(skb, flow, info, flow->source_identity, IPV6);
+}
+
 /* On towards another node or a client, not through the stack: to it, a packet that comes in with
  * one of its own addresses is forged.
  */
@@ -44,8 +64,10 @@ static __always_inline int edge_send(struct __sk_buff *skb, struct flow *flow,
 	    tunnel_ifindex ? ipcache_find(&flow->packet.destination, family) : 0;
 
 	if (info && info->flags & IPCACHE_REMOTE && !(info->flags & IPCACHE_SKIP_TUNNEL))
-		return forward_to_tunnel(skb, flow, info, flow->source_identity, family);
-	return forward_direct(skb, flow, 1, family);
+		return family == IPV4 ? edge_tunnel4(skb, flow, info)
+				      : edge_tunnel6(skb, flow, info);
+	forward_mark(skb, 1);
+	return forward_direct(skb, flow, family);
 }
 
 /* The packet has other ends now: where to? */
@@ -102,8 +124,10 @@ static __always_inline _Bool edge_must_fit(struct __sk_buff *skb, const enum fam
 static __always_inline int edge_check_mtu(struct __sk_buff *skb, struct flow *flow,
 					  const struct node_port *port, const enum family family)
 {
-	const __u32 mtu = port->way == NODE_PORT_TUNNEL ? tunnel_mtu : uplink_mtu;
+	__u32 mtu = port->way == NODE_PORT_TUNNEL ? tunnel_mtu : uplink_mtu;
 
+	if (service_dsr && port->dsr && dsr_is_told(&flow->packet))
+		mtu -= dsr_option_len(family);
 	if (likely(!forward_exceeds(skb, &flow->packet, mtu)))
 		return 0;
 	if (port->way == NODE_PORT_TUNNEL && !edge_must_fit(skb, family))
@@ -122,8 +146,10 @@ static __always_inline int edge_to_node(struct __sk_buff *skb, struct flow *flow
 
 	if (result < 0)
 		return result;
+	if (service_dsr && port->dsr)
+		return 0;
 	if (!ifindex)
-		ifindex = forward_device(skb, &port->to, p->protocol, family);
+		ifindex = forward_device(skb, &port->to.destination, family);
 	return family == IPV4 ? node_port_claim4(skb, p, port, ifindex)
 			      : node_port_claim6(skb, p, port, ifindex);
 }
@@ -143,7 +169,7 @@ static __always_inline int edge_serve(struct __sk_buff *skb, struct flow *flow,
 {
 	struct packet *p = &flow->packet;
 	struct node_port port = {};
-	int way = family == IPV4 ? node_port_decide4(p, &port) : node_port_decide6(p, &port);
+	int way = node_port_decide(p, &port, family);
 	int result = 0;
 
 	/* Nothing was written yet: whoever sent it can be told. */
@@ -169,6 +195,10 @@ static __always_inline int edge_serve(struct __sk_buff *skb, struct flow *flow,
 		return result;
 	flow->flags &= ~FLOW_ANSWER;
 	result = nat_rewrite(skb, p, &port.to, family);
+	if (result >= 0 && service_dsr && port.dsr && dsr_is_told(p))
+		result = family == IPV4
+			     ? dsr_tell4(skb, p, &flow->original_addr, flow->original_port)
+			     : dsr_tell6(skb, p, &flow->original_addr, flow->original_port);
 	return result < 0 ? result : way;
 }
 
@@ -191,6 +221,16 @@ static __always_inline int edge_receive(struct __sk_buff *skb, struct flow *flow
 
 	if (result < 0)
 		return TC_ACT_OK; /* the host's, as everything that is nobody else's */
+	dsr_recognise(skb, flow, family);
+	if (service_dsr && flow->flags & FLOW_DSR) /* a backend on the node's own network */
+		return dsr_follow(flow, family);
+	if (p->flags & PACKET_ICMP_ERROR) {
+		result = family == IPV4 ? edge_error4(skb, p) : edge_error6(skb, p);
+		if (!result && node_ports)
+			result = family == IPV4 ? edge_service_error4(skb, p)
+						: edge_service_error6(skb, p);
+		return result <= 0 ? result : edge_forward(skb, flow, family);
+	}
 	if (nat_may_answer(p)) {
 		result = family == IPV4 ? edge_answer4(skb, flow) : edge_answer6(skb, flow);
 		if (result)
@@ -207,6 +247,27 @@ static __always_inline int edge_receive(struct __sk_buff *skb, struct flow *flow
 		return edge_send(skb, flow, family);
 	}
 	return result < 0 ? result : TC_ACT_OK;
+}
+
+/* The end of an ingress hook at the edge: besides what forward_verdict() does, some senders are
+ * told what became of their packet.
+ */
+static __always_inline int edge_verdict(struct __sk_buff *skb, struct flow *flow, int result,
+					enum metric_direction direction)
+{
+	int verdict = forward_verdict(skb, flow, result, direction);
+
+	if (likely(result >= 0) || !(flow->flags & FLOW_ANSWER) ||
+	    flow->packet.flags & PACKET_LATER_FRAGMENT)
+		return verdict;
+	flow->source_identity = IDENTITY_REMOTE_NODE; /* to other nodes, this is one */
+	if (flow->flags & FLOW_IPV6)
+		return icmp_answer6(skb, flow, DROP_REASON(result)) == TC_ACT_OK
+			   ? edge_send(skb, flow, IPV6)
+			   : TC_ACT_SHOT;
+	return icmp_answer4(skb, flow, DROP_REASON(result)) == TC_ACT_OK
+		   ? edge_send(skb, flow, IPV4)
+		   : TC_ACT_SHOT;
 }
 
 #endif

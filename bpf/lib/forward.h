@@ -174,37 +174,35 @@ static __always_inline int forward_by_route(struct __sk_buff *skb, const struct 
 	return bpf_redirect_neigh(fib.ifindex, &next, sizeof(next), 0);
 }
 
-/* Device that the routing table sends the packet out by, 0 if by none. */
-static __always_inline __u32 forward_device_of(struct __sk_buff *skb, const struct tuple *ends,
-					       __u8 protocol, const enum family family)
+/* Device that the routing table reaches the address by, 0 if by none. */
+static __always_inline __u32 forward_device_of(struct __sk_buff *skb, const struct addr *to,
+					       const enum family family)
 {
 	struct bpf_fib_lookup fib = {
 	    .family = family == IPV4 ? AF_INET : AF_INET6,
-	    .l4_protocol = protocol,
 	    .ifindex = skb->ifindex,
 	};
 	int result;
 
-	addr_store(family == IPV4 ? &fib.ipv4_dst : fib.ipv6_dst, &ends->destination, family);
+	addr_store(family == IPV4 ? &fib.ipv4_dst : fib.ipv6_dst, to, family);
 	result = bpf_fib_lookup(skb, &fib, sizeof(fib), BPF_FIB_LOOKUP_SKIP_NEIGH);
 	return result == BPF_FIB_LKUP_RET_SUCCESS ? fib.ifindex : 0;
 }
 
-SEPARATE __u32 forward_device4(struct __sk_buff *skb, const struct tuple *ends, __u8 protocol)
+SEPARATE __u32 forward_device4(struct __sk_buff *skb, const struct addr *to)
 {
-	return ends ? forward_device_of(skb, ends, protocol, IPV4) : 0;
+	return to ? forward_device_of(skb, to, IPV4) : 0;
 }
 
-SEPARATE __u32 forward_device6(struct __sk_buff *skb, const struct tuple *ends, __u8 protocol)
+SEPARATE __u32 forward_device6(struct __sk_buff *skb, const struct addr *to)
 {
-	return ends ? forward_device_of(skb, ends, protocol, IPV6) : 0;
+	return to ? forward_device_of(skb, to, IPV6) : 0;
 }
 
-static __always_inline __u32 forward_device(struct __sk_buff *skb, const struct tuple *ends,
-					    __u8 protocol, const enum family family)
+static __always_inline __u32 forward_device(struct __sk_buff *skb, const struct addr *to,
+					    const enum family family)
 {
-	return family == IPV4 ? forward_device4(skb, ends, protocol)
-			      : forward_device6(skb, ends, protocol);
+	return family == IPV4 ? forward_device4(skb, to) : forward_device6(skb, to);
 }
 
 /* Apart, as the parameters of the lookup are larger than the frame of many a program. */
@@ -218,15 +216,19 @@ SEPARATE int forward_by_route6(struct __sk_buff *skb, const struct flow *flow)
 	return flow ? forward_by_route(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
-/* settled: nothing is left to do for the program at the device. */
+/* settled: nothing is left to do for the program at the device, by whatever way it gets there. */
+static __always_inline void forward_mark(struct __sk_buff *skb, _Bool settled)
+{
+	if (settled && (node_ports || masquerade4 || masquerade6))
+		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_SETTLED;
+}
+
 static __always_inline int forward_direct(struct __sk_buff *skb, const struct flow *flow,
-					  _Bool settled, const enum family family)
+					  const enum family family)
 {
 	int result;
 
-	if (settled && (node_ports || masquerade4 || masquerade6))
-		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_SETTLED;
-	else if (trace_aggregation < TRACE_CONNECTIONS)
+	if (trace_aggregation < TRACE_CONNECTIONS && (skb->mark & MARK_KIND_MASK) != MARK_SETTLED)
 		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_TRACED;
 	if (!uplink_ifindex)
 		return family == IPV4 ? forward_by_route4(skb, flow) : forward_by_route6(skb, flow);
@@ -247,6 +249,8 @@ static __always_inline int forward_to_remote(struct __sk_buff *skb, const struct
 {
 	const _Bool remote = info && info->flags & IPCACHE_REMOTE;
 
+	/* What answers somebody outside, or stays in the cluster, keeps its address. */
+	forward_mark(skb, remote || flow->flags & FLOW_REPLY);
 	if (remote && tunnel_ifindex && !(info->flags & IPCACHE_SKIP_TUNNEL)) {
 		if (unlikely(forward_exceeds(skb, &flow->packet, tunnel_mtu)))
 			return forward_to_stack(skb, flow, TRACE_TO_STACK);
@@ -254,12 +258,12 @@ static __always_inline int forward_to_remote(struct __sk_buff *skb, const struct
 	}
 	/* With a service's address for source, which the stack takes for forged. */
 	if (flow->flags & (FLOW_NODE_PORT | FLOW_DSR) && flow->flags & FLOW_REPLY)
-		return forward_direct(skb, flow, 1, family);
+		return forward_direct(skb, flow, family);
 	if (!remote && stack_routes_world)
 		return forward_to_stack(skb, flow, TRACE_TO_STACK);
 	if (unlikely(forward_exceeds(skb, &flow->packet, uplink_mtu)))
 		return forward_to_stack(skb, flow, TRACE_TO_STACK);
-	return forward_direct(skb, flow, remote || flow->flags & FLOW_REPLY, family);
+	return forward_direct(skb, flow, family);
 }
 
 /* The end of an ingress hook. A router answers a packet whose hops are used up; ours is the host

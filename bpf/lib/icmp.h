@@ -126,54 +126,50 @@ static __always_inline int icmp_write_quoted_ports(struct __sk_buff *skb, int ch
 	return 0;
 }
 
-/* Gives the packet that an error quotes the ends inner, and the error itself the addresses of
- * outer. The quoted IPv4 header's own checksum changes along with its addresses, which leaves the
- * message's sum as it was; the quoted L4 checksum stays, as no receiver looks at it.
+/* Gives the packet that an error quotes other ends. The quoted IPv4 header's own checksum changes
+ * along with its addresses, which leaves the message's sum as it was; the quoted L4 checksum stays,
+ * as no receiver looks at it.
  */
-static __always_inline int icmp_apply(struct __sk_buff *skb, struct packet *error,
-				      const struct packet *quoted, const struct tuple *inner,
-				      const struct tuple *outer, const enum family family)
+static __always_inline int icmp_apply(struct __sk_buff *skb, const struct packet *error,
+				      const struct packet *quoted, const struct tuple *to,
+				      const enum family family)
 {
 	const int checksum = error->l4_offset + __builtin_offsetof(struct icmphdr, checksum);
 	const int ip = error->l4_offset + ICMP_HEADER_LEN;
-	const __wsum diff = nat_diff(&quoted->tuple, inner, family);
-	int result;
+	const __wsum diff = nat_diff(&quoted->tuple, to, family);
 
 	if (family == IPV4 &&
 	    bpf_l3_csum_replace(skb, ip + __builtin_offsetof(struct iphdr, check), 0, diff, 0) < 0)
 		return DROP(DROP_ERROR_WHILE_CORRECTING_L3_CHECKSUM);
 	if (family == IPV6 && bpf_l4_csum_replace(skb, checksum, 0, diff, 0) < 0)
 		return DROP(DROP_ERROR_WHILE_CORRECTING_L4_CHECKSUM);
-	if (nat_store_addrs(skb, ip, inner, family) < 0)
+	if (nat_store_addrs(skb, ip, to, family) < 0)
 		return DROP(DROP_ERROR_WRITING_TO_PACKET);
-	result = icmp_write_quoted_ports(skb, checksum, quoted, inner);
-	if (result < 0)
-		return result;
-	return nat_rewrite(skb, error, outer, family);
+	return icmp_write_quoted_ports(skb, checksum, quoted, to);
 }
 
-SEPARATE int icmp_apply4(struct __sk_buff *skb, struct packet *error, const struct packet *quoted,
-			 const struct tuple *inner, const struct tuple *outer)
+SEPARATE int icmp_apply4(struct __sk_buff *skb, const struct packet *error,
+			 const struct packet *quoted, const struct tuple *to)
 {
-	if (!error || !quoted || !inner || !outer)
+	if (!error || !quoted || !to)
 		return DROP(DROP_INVALID_PACKET);
-	return icmp_apply(skb, error, quoted, inner, outer, IPV4);
+	return icmp_apply(skb, error, quoted, to, IPV4);
 }
 
-SEPARATE int icmp_apply6(struct __sk_buff *skb, struct packet *error, const struct packet *quoted,
-			 const struct tuple *inner, const struct tuple *outer)
+SEPARATE int icmp_apply6(struct __sk_buff *skb, const struct packet *error,
+			 const struct packet *quoted, const struct tuple *to)
 {
-	if (!error || !quoted || !inner || !outer)
+	if (!error || !quoted || !to)
 		return DROP(DROP_INVALID_PACKET);
-	return icmp_apply(skb, error, quoted, inner, outer, IPV6);
+	return icmp_apply(skb, error, quoted, to, IPV6);
 }
 
-static __always_inline int icmp_rewrite(struct __sk_buff *skb, struct packet *error,
-					const struct packet *quoted, const struct tuple *inner,
-					const struct tuple *outer, const enum family family)
+static __always_inline int icmp_rewrite_quoted(struct __sk_buff *skb, const struct packet *error,
+					       const struct packet *quoted, const struct tuple *to,
+					       const enum family family)
 {
-	return family == IPV4 ? icmp_apply4(skb, error, quoted, inner, outer)
-			      : icmp_apply6(skb, error, quoted, inner, outer);
+	return family == IPV4 ? icmp_apply4(skb, error, quoted, to)
+			      : icmp_apply6(skb, error, quoted, to);
 }
 
 #endif

@@ -57,20 +57,23 @@ static __always_inline int lb_translate_error(struct __sk_buff *skb, struct flow
 	struct packet *error = &flow->packet;
 	struct packet quoted = {};
 	struct lb_address service = {};
-	struct tuple inner;
-	struct tuple outer = error->tuple;
+	struct tuple to;
+	int result;
 
 	if (icmp_parse_quoted(skb, error, &quoted, family) < 0)
 		return DROP(DROP_INVALID_PACKET);
 	if (!lb_rev_nat_find(flow->rev_nat, &service, family))
 		return 0;
 	lb_note_service(flow, &service.addr, service.port);
-	inner = quoted.tuple;
-	addr_load(&inner.destination, &service.addr, family);
-	inner.destination_port = service.port;
-	if (addr_equal(&error->source, &quoted.destination, family))
-		addr_load(&outer.source, &service.addr, family);
-	return icmp_rewrite(skb, error, &quoted, &inner, &outer, family);
+	to = quoted.tuple;
+	addr_load(&to.destination, &service.addr, family);
+	to.destination_port = service.port;
+	result = icmp_rewrite_quoted(skb, error, &quoted, &to, family);
+	if (result < 0 || !addr_equal(&error->source, &quoted.destination, family))
+		return result;
+	to = error->tuple;
+	addr_load(&to.source, &service.addr, family);
+	return nat_rewrite(skb, error, &to, family);
 }
 
 SEPARATE int lb_translate_error4(struct __sk_buff *skb, struct flow *flow)

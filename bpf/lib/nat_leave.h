@@ -59,8 +59,9 @@ static __always_inline int nat_leave(const struct packet *p, struct tuple *to,
 	if (!entry)
 		return 0;
 	rest = nat_rest(entry, family);
-	*to = p->tuple;
 	addr_load(&to->source, entry, family);
+	addr_load(&to->destination, &p->destination, family);
+	to->destination_port = p->destination_port;
 	to->source_port = rest->port;
 	if (nat_refresh(rest, p->protocol, nat_packet_flags(p, 1), now_s) &&
 	    !(rest->flags & (NAT_SERVICE | NAT_DSR)))

@@ -50,16 +50,20 @@ static __always_inline enum node_port_way node_port_way_to(const struct addr *ba
 		   : NODE_PORT_ROUTE;
 }
 
-/* Direct return needs a network that carries the client's address to the backend's node. A client
- * that is its own backend must not get its own packet, and a connection whose source is translated
- * stays so.
+/* Direct return needs a network that carries the client's address to the backend's node, and a
+ * first packet with room for the service's address. A client that is its own backend must not get
+ * its own packet, and a connection whose source is translated stays so.
  */
 static __always_inline _Bool node_port_is_direct(const struct packet *p,
 						 const struct node_port *port,
 						 const enum family family)
 {
-	return service_dsr && port->flags2 & LB_DSR && port->way == NODE_PORT_ROUTE &&
-	       !port->choice.nat_port &&
+	const _Bool plain = p->l4_offset == L3_OFFSET + (family == IPV4 ? sizeof(struct iphdr)
+									: sizeof(struct ipv6hdr));
+
+	if (!service_dsr || !(port->flags2 & LB_DSR) || port->way != NODE_PORT_ROUTE)
+		return 0;
+	return !port->choice.nat_port && (plain || port->choice.known) &&
 	       !addr_equal(&port->choice.address.addr, &p->source, family);
 }
 
@@ -117,16 +121,6 @@ static __always_inline int node_port_decide(const struct packet *p, struct node_
 	if (port->way != NODE_PORT_HOST && p->hop_limit <= 1)
 		return DROP(DROP_TTL_EXCEEDED);
 	return port->way;
-}
-
-SEPARATE int node_port_decide4(const struct packet *p, struct node_port *port)
-{
-	return p && port ? node_port_decide(p, port, IPV4) : DROP(DROP_INVALID_PACKET);
-}
-
-SEPARATE int node_port_decide6(const struct packet *p, struct node_port *port)
-{
-	return p && port ? node_port_decide(p, port, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
 /* Gives a packet that goes to another node a source of ours, with the port that the connection has,

@@ -55,6 +55,17 @@ struct tuple {
 	__be16 destination_port;
 };
 
+static __always_inline void tuple_swap(struct tuple *t, const enum family family)
+{
+	struct addr source = t->source;
+	__be16 port = t->source_port;
+
+	addr_load(&t->source, &t->destination, family);
+	addr_load(&t->destination, &source, family);
+	t->source_port = t->destination_port;
+	t->destination_port = port;
+}
+
 /* What the programs know about the packet at hand. */
 struct packet {
 	union {

@@ -39,6 +39,7 @@ static __always_inline int netdev_receive(struct __sk_buff *skb, struct flow *fl
 		result = packet_parse_l4(skb, p, family);
 		if (result < 0)
 			return result;
+		dsr_recognise(skb, flow, family);
 	}
 	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
 	return deliver(skb, flow, to, TRACE_FROM_NETWORK, family);
@@ -56,7 +57,7 @@ int from_netdev(struct __sk_buff *skb)
 		flow.flags = FLOW_IPV6;
 		result = netdev_receive(skb, &flow, IPV6);
 	}
-	return forward_verdict(skb, &flow, result, METRIC_INGRESS);
+	return edge_verdict(skb, &flow, result, METRIC_INGRESS);
 }
 
 /* Packets of pods were counted and traced by the program that sent them. */
@@ -122,6 +123,11 @@ static __always_inline int host_send(struct __sk_buff *skb, struct flow *flow,
 
 	if (result < 0)
 		return result;
+	if (node_ports) {
+		result = edge_leave_answer(skb, p, family);
+		if (result < 0)
+			return result;
+	}
 	to = endpoint_find(&p->destination, family);
 	if (to && !(to->flags & ENDPOINT_HOST))
 		return host_to_endpoint(skb, flow, to, family);

@@ -34,6 +34,16 @@ static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *
 	return 0;
 }
 
+SEPARATE int overlay_identity4(struct __sk_buff *skb, struct flow *flow)
+{
+	return flow ? overlay_identity(skb, flow, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int overlay_identity6(struct __sk_buff *skb, struct flow *flow)
+{
+	return flow ? overlay_identity(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
 static __always_inline int overlay_receive(struct __sk_buff *skb, struct flow *flow,
 					   const enum family family)
 {
@@ -42,7 +52,7 @@ static __always_inline int overlay_receive(struct __sk_buff *skb, struct flow *f
 
 	if (result < 0)
 		return result;
-	result = overlay_identity(skb, flow, family);
+	result = family == IPV4 ? overlay_identity4(skb, flow) : overlay_identity6(skb, flow);
 	if (result < 0)
 		return result;
 	/* The inner frame still has the addresses of the sending pod's device pair. */
@@ -85,7 +95,7 @@ int from_overlay(struct __sk_buff *skb)
 	default:
 		result = DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
 	}
-	return forward_verdict(skb, &flow, result, METRIC_INGRESS);
+	return edge_verdict(skb, &flow, result, METRIC_INGRESS);
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -9,6 +9,7 @@
 #include "lib/admit.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
+#include "lib/icmp_answer.h"
 #include "lib/ipcache.h"
 #include "lib/lb_request.h"
 #include "lib/neighbour.h"
@@ -136,13 +137,36 @@ static __always_inline int pod_send_frame(struct __sk_buff *skb, struct flow *fl
 	return DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
 }
 
+/* Tells the pod that no backend takes its packet: straight into it, as the message is no packet of
+ * a connection that policy could know.
+ */
+static __always_inline int pod_refuse(struct __sk_buff *skb, struct flow *flow)
+{
+	struct mac_addr macs[2];
+	int verdict;
+
+	if (flow->packet.flags & PACKET_LATER_FRAGMENT)
+		return TC_ACT_SHOT;
+	verdict = flow->flags & FLOW_IPV6 ? icmp_answer6(skb, flow, DROP_SERVICE_BACKEND_NOT_FOUND)
+					  : icmp_answer4(skb, flow, DROP_SERVICE_BACKEND_NOT_FOUND);
+	if (verdict != TC_ACT_OK || bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) < 0 ||
+	    bpf_skb_store_bytes(skb, 0, &macs[1], sizeof(macs[1]), 0) < 0 ||
+	    bpf_skb_store_bytes(skb, sizeof(macs[1]), &macs[0], sizeof(macs[0]), 0) < 0)
+		return TC_ACT_SHOT;
+	return bpf_redirect_peer(skb->ifindex, 0);
+}
+
 SEC("tc")
 int from_pod(struct __sk_buff *skb)
 {
 	struct flow flow = {.egress_endpoint = skb->cb[POD_CALL_ENDPOINT_ID]};
 	int result = pod_send_frame(skb, &flow);
+	int verdict = forward_verdict(skb, &flow, result, METRIC_EGRESS);
 
-	return forward_verdict(skb, &flow, result, METRIC_EGRESS);
+	if (likely(result >= 0) || !per_packet_lb ||
+	    DROP_REASON(result) != DROP_SERVICE_BACKEND_NOT_FOUND)
+		return verdict;
+	return pod_refuse(skb, &flow);
 }
 
 static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,

@@ -30,6 +30,9 @@ public sealed record Family(bool IsV6)
 
     public AddressFamily Sockets => IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
 
+    /// <summary>Type and code of "packet too big" or "fragmentation needed".</summary>
+    public (byte Type, byte Code) PacketTooBig => IsV6 ? ((byte)2, (byte)0) : ((byte)3, (byte)4);
+
     /// <summary>The loopback address and a port that the kernel chooses.</summary>
     public IPEndPoint LoopbackEndpoint => new(IPAddress.Parse(Self), 0);
 

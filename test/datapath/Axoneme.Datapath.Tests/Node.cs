@@ -16,7 +16,7 @@ public sealed record Pod(ushort Id, uint Identity, IpAddress Address4, IpAddress
 }
 
 /// <summary>What became of a packet.</summary>
-public sealed record Outcome(TcVerdict Verdict, byte[] Bytes, IReadOnlyList<Event> Events)
+public sealed record Outcome(TcVerdict Verdict, byte[] Bytes, IReadOnlyList<Event> Events, uint Mark = 0)
 {
     /// <summary>Reason of the drop event, if there is one.</summary>
     public DropReason? Dropped => Events.Where(e => e.Type == (byte)EventType.Drop).Select(e => (DropReason?)e.Reason).SingleOrDefault();
@@ -209,7 +209,7 @@ public sealed partial class Node : IDisposable
         BpfTestRunResult result = program.TestRun(frame, output, ref context);
         var events = new List<Event>();
         _events.Drain((_, record) => events.Add(MemoryMarshal.Read<Event>(record)));
-        return new Outcome((TcVerdict)result.ReturnValue, output[..result.OutputLength], events);
+        return new Outcome((TcVerdict)result.ReturnValue, output[..result.OutputLength], events, context.Mark);
     }
 
     public void Dispose()

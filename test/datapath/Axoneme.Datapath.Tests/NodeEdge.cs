@@ -95,6 +95,35 @@ public sealed partial class Node
             ? [.. Map(Maps.CiliumSnatV6External).Entries().Where(e => e.Key.Direction == (byte)direction).Select(Translation.Of)]
             : [.. Map(Maps.CiliumSnatV4External).Entries().Where(e => e.Key.Direction == (byte)direction).Select(Translation.Of)];
 
+    /// <summary>Takes the translations of one direction away, as the map does with the oldest when it is full.</summary>
+    public void ForgetTranslations(bool v6, NatDirection direction)
+    {
+        foreach (Nat4Key key in v6 ? [] : Map(Maps.CiliumSnatV4External).Entries().Select(e => e.Key).Where(k => k.Direction == (byte)direction).ToList())
+            Map(Maps.CiliumSnatV4External).TryDelete(key);
+        foreach (Nat6Key key in v6 ? Map(Maps.CiliumSnatV6External).Entries().Select(e => e.Key).Where(k => k.Direction == (byte)direction).ToList() : [])
+            Map(Maps.CiliumSnatV6External).TryDelete(key);
+    }
+
+    /// <summary>Connections that needed that many more ports to try.</summary>
+    public uint AllocationTries(bool v6, uint tries)
+    {
+        uint[] counts = new uint[ProcessorSet.PossibleCount];
+        BpfMap map = _maps[v6 ? "cilium_snat_v6_alloc_retries" : "cilium_snat_v4_alloc_retries"];
+        using BpfPerCpuMap<uint, uint> typed = BpfMap.OpenById(map.Id).AsPerCpu<uint, uint>();
+        typed.TryLookup(tries, counts);
+        return counts.Aggregate(0u, (sum, count) => sum + count);
+    }
+
+    /// <summary>A destination that is not masqueraded.</summary>
+    public void AddMasqueradeException(string prefix)
+    {
+        IpPrefix range = IpPrefix.Parse(prefix);
+        if (range.IsV6)
+            Map(Maps.CiliumIpmasqV6).Update(new Masq6Prefix { PrefixLen = (uint)range.Length, Addr = Ip6(range.Address) }, 0);
+        else
+            Map(Maps.CiliumIpmasqV4).Update(new Masq4Prefix { PrefixLen = (uint)range.Length, Addr = (uint)range.Address.Number }, 0);
+    }
+
     public Outcome ToNetwork(byte[] frame, uint mark = 0) => Run(Host.Program(HostObject.ToNetdev), frame, mark);
 
     public Outcome ToNetwork(Packet packet, uint mark = 0) => ToNetwork(packet.ToBytes(), mark);

@@ -36,6 +36,11 @@ public sealed record Packet
     public byte IcmpType { get; init; }
     public byte IcmpCode { get; init; }
     public ushort IcmpId { get; init; }
+
+    /// <summary>MTU that an error names.</summary>
+    public ushort IcmpMtu { get; init; }
+
+    public bool DontFragment { get; init; }
     public byte[] Payload { get; init; } = "axoneme"u8.ToArray();
 
     /// <summary>Offset of a fragment in units of eight bytes; null when the packet is whole.</summary>
@@ -151,7 +156,7 @@ public sealed record Packet
         header[0] = 0x45;
         BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(2), (ushort)(20 + length));
         BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(4), FragmentId);
-        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(6), (ushort)((Fragment ?? 0) | (MoreFragments ? 0x2000 : 0)));
+        BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(6), (ushort)((Fragment ?? 0) | (MoreFragments ? 0x2000 : 0) | (DontFragment ? 0x4000 : 0)));
         header[8] = HopLimit;
         header[9] = Protocol;
         From.WriteBytes(header.AsSpan(12));
@@ -211,6 +216,7 @@ public sealed record Packet
                 header[0] = IcmpType;
                 header[1] = IcmpCode;
                 BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(4), IcmpId);
+                BinaryPrimitives.WriteUInt16BigEndian(header.AsSpan(6), IcmpMtu);
                 break;
         }
 
@@ -237,7 +243,7 @@ public sealed record Packet
         return header;
     }
 
-    private static ushort Checksum(ReadOnlySpan<byte> bytes)
+    public static ushort Checksum(ReadOnlySpan<byte> bytes)
     {
         uint sum = 0;
         for (int i = 0; i < bytes.Length; i++)
