@@ -15,7 +15,8 @@ internal static class DatapathSettings
     {
         BpfRoot = options.BpfRoot,
         CgroupRoot = options.CgroupRoot,
-        Devices = options.Devices,
+        // The first one carries direct routes.
+        Devices = options.Services.DirectRoutingDevice is { } direct ? [direct, .. options.Devices.Where(name => name != direct)] : options.Devices,
         RoutingMode = options.RoutingMode == Configuration.RoutingMode.Native ? Datapath.RoutingMode.Native : Datapath.RoutingMode.Vxlan,
         TunnelPort = options.TunnelPort,
         EnableIPv4 = options.EnableIPv4,

@@ -33,6 +33,9 @@ public sealed class ConntrackCollector
     private static readonly TimeSpan FirstInterval = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
 
+    // Backends may leave all the time; cleaning up after them takes a twentieth of one processor at most.
+    private const int CleanupPause = 20;
+
     // Beyond it a map is as good as full: what is evicted next may well be alive.
     private const double CrowdedRatio = 0.75;
 
@@ -76,11 +79,20 @@ public sealed class ConntrackCollector
     public async Task RunAsync(CancellationToken cancellation)
     {
         long last = _time.GetTimestamp();
+        long cleaned = last;
+        TimeSpan pause = TimeSpan.Zero;
         _failedAllocations = ReadFailedAllocations();
         while (true)
         {
             await Task.Delay(Tick, _time, cancellation);
-            await RemoveBackendsAsync(_services?.TakeRemovedBackends() ?? [], cancellation);
+            if (_services is not null && _time.GetElapsedTime(cleaned) >= pause)
+            {
+                long start = _time.GetTimestamp();
+                await RemoveBackendsAsync(_services.TakeRemovedBackends(), cancellation);
+                cleaned = _time.GetTimestamp();
+                pause = _time.GetElapsedTime(start, cleaned) * CleanupPause;
+            }
+
             bool isDue = _time.GetElapsedTime(last) >= Interval;
             if (!isDue && !(_time.GetElapsedTime(last) >= Shortest && ArePortsShort()))
                 continue;

@@ -28,7 +28,7 @@ internal sealed class NodeDevices(DatapathOptions options, RouteNetlink netlink)
     public void Ensure(DatapathReport report)
     {
         Uplinks = [.. options.Devices.Select(name => netlink.FindLink(name)
-            ?? throw new InvalidOperationException($"device {name} (option devices) does not exist"))];
+            ?? throw new InvalidOperationException($"device {name} (option devices or direct-routing-device) does not exist"))];
         Mtu = options.Mtu != 0 ? options.Mtu : Uplinks is [{ } first, ..] ? first.Mtu : 1500;
         Host = EnsurePair(report);
         Tunnel = EnsureTunnel(report);

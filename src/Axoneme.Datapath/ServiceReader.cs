@@ -14,13 +14,21 @@ internal sealed class ServiceReader(DatapathMaps maps, MaglevTables? maglev)
 {
     /// <summary>All slots of all services.</summary>
     public IEnumerable<(ServiceMapKey Key, ushort Slot, LbService Value)> Slots()
-        => maps.Services4.Entries().Select(e => (LoadBalancerCodec.Decode(e.Key), e.Key.Slot, e.Value))
-            .Concat(maps.Services6.Entries().Select(e => (LoadBalancerCodec.Decode(e.Key), e.Key.Slot, e.Value)));
+    {
+        foreach ((Lb4Key key, LbService value) in maps.Services4.Entries())
+            yield return (LoadBalancerCodec.Decode(key), key.Slot, value);
+        foreach ((Lb6Key key, LbService value) in maps.Services6.Entries())
+            yield return (LoadBalancerCodec.Decode(key), key.Slot, value);
+    }
 
     /// <summary>All backends by number.</summary>
     public IEnumerable<(uint Id, BackendMapEntry Backend)> Backends()
-        => maps.Backends4.Entries().Select(e => (e.Key.Id, LoadBalancerCodec.Decode(e.Value)))
-            .Concat(maps.Backends6.Entries().Select(e => (e.Key.Id, LoadBalancerCodec.Decode(e.Value))));
+    {
+        foreach ((LbBackendKey key, Lb4Backend value) in maps.Backends4.Entries())
+            yield return (key.Id, LoadBalancerCodec.Decode(value));
+        foreach ((LbBackendKey key, Lb6Backend value) in maps.Backends6.Entries())
+            yield return (key.Id, LoadBalancerCodec.Decode(value));
+    }
 
     /// <summary>What services are known by to clients, by number.</summary>
     public IEnumerable<(ushort Number, IpAddress Address, ushort Port)> Reverse()
