@@ -50,13 +50,17 @@ static __always_inline void admit_way(struct flow *flow, __u32 entry_flags)
  */
 static __always_inline void admit_readdress(struct ct_entry *entry, const struct flow *flow)
 {
-	const __u32 add = (flow->flags & FLOW_NODE_PORT ? CT_NODE_PORT : 0) |
+	const __u32 way = (flow->flags & FLOW_NODE_PORT ? CT_NODE_PORT : 0) |
 			  (flow->flags & FLOW_DSR ? CT_DSR : 0);
+	const __u32 former = (CT_NODE_PORT | CT_DSR) & ~way;
 
 	if (entry->rev_nat != flow->rev_nat)
 		entry->rev_nat = flow->rev_nat;
-	if (add & ~entry->flags)
-		__sync_fetch_and_or(&entry->flags, add);
+	if (way & ~entry->flags)
+		__sync_fetch_and_or(&entry->flags, way);
+	/* A node that begins or ends to balance itself: its answers go the new way only. */
+	if (former & entry->flags)
+		__sync_fetch_and_and(&entry->flags, ~former);
 }
 
 static __always_inline int admit_established(struct __sk_buff *skb, struct flow *flow,

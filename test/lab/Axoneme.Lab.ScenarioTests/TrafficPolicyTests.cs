@@ -63,7 +63,8 @@ public sealed class TrafficPolicyTests(NativeLab lab)
         await using IAsyncDisposable service = await lab.WithAsync(
             Service("one-sided", "type: LoadBalancer, externalTrafficPolicy: Local", "{app: server}").Replace("namespace: work", "namespace: guarded"));
         string[] answer = await lab.ServiceAddressesAsync("guarded/one-sided", "{.spec.healthCheckNodePort} {.spec.ports[0].nodePort}");
-        await lab.ExpectAsync("outside", [$"axl who {LabCluster.NodeV4(2)} {answer[1]}", $"curl -sf http://{LabCluster.NodeV4(2)}:{answer[0]}/"]);
+        await lab.ExpectAsync("outside", [$"axl who {LabCluster.NodeV4(2)} {answer[1]}", $"curl -sf http://{LabCluster.NodeV4(2)}:{answer[0]}/"], [],
+            [$"axl who {LabCluster.NodeV4(1)} {answer[1]}"]);
         CommandResult health = await lab.RunAsync("outside", "curl", "-s", "-w", "%{http_code}", $"http://{LabCluster.NodeV4(1)}:{answer[0]}/");
         Assert.Contains("\"localEndpoints\":0", health.Output.Replace(" ", ""));
         Assert.EndsWith("503", health.Output);
