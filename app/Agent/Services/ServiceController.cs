@@ -155,9 +155,9 @@ internal sealed class ServiceController
 
         if (change.IsEmpty)
             return;
-        Write(change);
-        Exemptions.Apply(change);
         _problems.Report(change.Problems);
+        Exemptions.Apply(change);
+        Write(change);
     }
 
     private void Write(CatalogChange change)

@@ -111,7 +111,7 @@ public sealed class MaglevTests
     {
         const int Departures = 4;
         double moved = 0;
-        int sets = size < 10_000 ? 8 : 1;
+        int sets = size < 5_000 ? 8 : 1;
         for (int set = 0; set < sets; set++)
         {
             MaglevBackend[] backends = Backends(set, count);
