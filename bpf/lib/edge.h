@@ -90,8 +90,10 @@ static __always_inline int edge_answer(struct __sk_buff *skb, struct flow *flow,
 
 	if (!result)
 		return 0;
-	if (p->hop_limit <= 1)
+	if (p->hop_limit <= 1 && result == 1) {
+		flow->flags |= FLOW_ANSWER;
 		return DROP(DROP_TTL_EXCEEDED);
+	}
 	flow->ct_state = CT_STATE_REPLY;
 	flow->flags |= FLOW_REPLY;
 	result = nat_rewrite(skb, p, &to, family);
@@ -221,6 +223,8 @@ static __always_inline int edge_receive(struct __sk_buff *skb, struct flow *flow
 
 	if (result < 0)
 		return TC_ACT_OK; /* the host's, as everything that is nobody else's */
+	if (tunnel_is_outer(p))
+		return TC_ACT_OK;
 	dsr_recognise(skb, flow, family);
 	if (service_dsr && flow->flags & FLOW_DSR) /* a backend on the node's own network */
 		return dsr_follow(flow, family);

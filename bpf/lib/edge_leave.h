@@ -153,6 +153,8 @@ static __always_inline int edge_leave(struct __sk_buff *skb, struct flow *flow,
 	result = packet_parse_l4(skb, p, family);
 	if (result < 0)
 		return host || !masquerade_applies(&p->destination, family) ? TC_ACT_OK : result;
+	if (host && tunnel_is_outer(p))
+		return TC_ACT_OK;
 	result = edge_leave_known(skb, p, family);
 	if (result)
 		return result < 0 ? result : TC_ACT_OK;

@@ -58,7 +58,7 @@ static __always_inline void nat_follow_answer(const struct packet *p, const stru
 	}
 }
 
-/* 1 and the ends that the packet is to have if it is an answer, else 0. */
+/* The ends that the packet is to have if it is an answer: 1, or 2 to the node itself; else 0. */
 static __always_inline int nat_answer(const struct packet *p, struct tuple *to,
 				      const enum family family)
 {
@@ -75,7 +75,7 @@ static __always_inline int nat_answer(const struct packet *p, struct tuple *to,
 	nat_ends_in(entry, to, family);
 	if (nat_refresh(nat_rest(entry, family), p->protocol, nat_packet_flags(p, 1), now_s))
 		nat_follow_answer(p, to, nat_rest(entry, family)->rev_nat, now_s, family);
-	return 1;
+	return nat_rest(entry, family)->flags & NAT_FROM_HOST ? 2 : 1;
 }
 
 SEPARATE int nat_answer4(const struct packet *p, struct tuple *to)

@@ -11,6 +11,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 
+#include "config/node.h"
 #include "lib/base.h"
 #include "lib/fragments.h"
 
@@ -106,6 +107,14 @@ static __always_inline void *packet_bytes(struct __sk_buff *skb, __u32 offset, c
 	start = packet_start(skb);
 	end = packet_end(skb);
 	return start + offset + len <= end ? start + offset : 0;
+}
+
+/* Between nodes, with another packet inside: most of what nodes exchange where there is a tunnel,
+ * and nothing that services or translations could concern.
+ */
+static __always_inline _Bool tunnel_is_outer(const struct packet *p)
+{
+	return tunnel_ifindex && p->protocol == IPPROTO_UDP && p->destination_port == tunnel_port;
 }
 
 /* From the L4 header on, without the padding of short frames. */

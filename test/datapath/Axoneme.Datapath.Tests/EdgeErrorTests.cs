@@ -139,6 +139,17 @@ public sealed class EdgeErrorTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void An_answer_at_the_end_of_its_hops_is_answered(Family f)
+    {
+        using Cluster c = Serving(f, f.At(f.Remote, 5353));
+        c.Node.FromNetwork(Query(f));
+        Packet last = Query(f).ToService(f.At(f.Remote, 5353)).FromService(f.At(f.Host, 40000)).Reply() with { HopLimit = 1 };
+        Outcome outcome = c.Node.FromNetwork(last);
+        Assert.Equal(DropReason.TtlExceeded, outcome.Dropped);
+        Assert.Equal(Whole(last, f.Host, f.IsV6 ? (byte)3 : (byte)11, 0).ToBytes(), outcome.Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_pod_is_told_that_a_service_has_no_backend(Family f)
     {
         using var c = new Cluster(f, perPacketLb: true, edge: NodePorts);

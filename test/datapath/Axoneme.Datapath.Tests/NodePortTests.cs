@@ -90,6 +90,42 @@ public sealed class NodePortTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_client_that_is_its_own_backend_sees_this_node_also_where_others_are_answered_directly(Family f)
+    {
+        using var c = new Cluster(f, edge: NodePorts with { Dsr = true });
+        c.Node.AddFrontend(f.At(f.Host, Port), 7, 6, [f.At(f.RemoteNode, 8080)], flags2: LbFlags2.Dsr);
+        Packet sent = Packet.TcpFrom(f.At(f.RemoteNode, 40000), f.At(f.Host, Port));
+        Packet atServer = sent.ToService(f.At(f.RemoteNode, 8080)).FromService(f.At(f.Host, 40000)).Routed();
+        Assert.Equal(atServer.ToBytes(), c.Node.FromNetwork(sent).Bytes);
+        Packet atClient = atServer.Reply().FromService(f.At(f.Host, Port)).ToService(f.At(f.RemoteNode, 40000)).Routed();
+        Assert.Equal(atClient.ToBytes(), c.Node.FromNetwork(atServer.Reply()).Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void The_nodes_answer_to_a_pod_behind_the_tunnel_comes_from_the_service(Family f)
+    {
+        using var c = new Cluster(f, tunnel: true, edge: NodePorts);
+        c.Node.AddFrontend(f.At(f.Host, Port), 7, 6, [f.At(f.Host, 8080)]);
+        Packet sent = Packet.TcpFrom(f.At(f.Remote, 40000), f.At(f.Host, Port));
+        Assert.Equal(sent.ToService(f.At(f.Host, 8080)).ToBytes(), c.Node.FromNetwork(sent).Bytes);
+        Packet reply = sent.ToService(f.At(f.Host, 8080)).Reply();
+        Outcome back = c.Node.FromHost(reply);
+        Assert.Equal(TcVerdict.Redirect, back.Verdict);
+        Assert.Equal(reply.FromService(f.At(f.Host, Port)).Routed().ToBytes(), back.Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_tunnels_own_packets_are_left_alone(Family f)
+    {
+        using var c = new Cluster(f, tunnel: true, edge: NodePorts);
+        c.Node.AddFrontend(f.At(f.Host, 8472), 7, 17, [f.At(f.Server, 8080)]);
+        Packet outer = Packet.UdpFrom(f.At(f.RemoteNode, 40000), f.At(f.Host, 8472));
+        Outcome outcome = c.Node.FromNetwork(outer);
+        Assert.Equal(TcVerdict.Pass, outcome.Verdict);
+        Assert.Equal(outer.ToBytes(), outcome.Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void The_pods_policy_sees_the_client_and_the_pods_port(Family f)
     {
         using var c = new Cluster(f, edge: NodePorts);
