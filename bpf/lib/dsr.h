@@ -2,6 +2,7 @@
 #ifndef AXONEME_LIB_DSR_H
 #define AXONEME_LIB_DSR_H
 
+#include "lib/dsr_option.h"
 #include "lib/edge_leave.h"
 
 #undef SOURCE_FILE
@@ -10,48 +11,8 @@
 /* Direct server return: the node that a client's packet comes to sends it on to the backend's node
  * with the client for source, and that node answers the client itself. It learns the service
  * address from the packet: a TCP connection's first one, and every one of other protocols, which
- * say nothing of where a connection begins. Numbers and layouts are Cilium's.
+ * say nothing of where a connection begins.
  */
-
-/* IPv4 option, number 26 of the class "control" that all fragments carry. Address and port are in
- * host order of the machines that there are.
- */
-#define DSR4_TYPE (0x80 | 26)
-
-struct dsr4_option {
-	__u8 type;
-	__u8 len;
-	__u16 port;
-	__u32 addr;
-};
-
-/* IPv6 destination options header with one option, of a type that who does not know it skips. */
-#define DSR6_TYPE 0x1b
-
-struct dsr6_option {
-	__u8 next;
-	__u8 extension_len; /* in units of eight bytes beyond the first */
-	__u8 type;
-	__u8 len;
-	struct ip6_addr addr;
-	__be16 port;
-	__u16 padding;
-};
-
-_Static_assert(sizeof(struct dsr4_option) == 8 && sizeof(struct dsr6_option) == 24, "as sent");
-
-static __always_inline __u32 dsr_option_len(const enum family family)
-{
-	return family == IPV4 ? sizeof(struct dsr4_option) : sizeof(struct dsr6_option);
-}
-
-/* Whether the backend's node is to be told the service address by this packet. */
-static __always_inline _Bool dsr_is_told(const struct packet *p)
-{
-	if (!(p->flags & PACKET_HAS_L4))
-		return 0;
-	return p->protocol != IPPROTO_TCP || p->tcp_flags & TCP_SYN;
-}
 
 static __always_inline _Bool dsr_has_options(const struct packet *p, const enum family family)
 {

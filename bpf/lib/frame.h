@@ -11,6 +11,9 @@
  * in everything that is not read here.
  */
 
+/* Behind the IP header: for the longest option that is put there. The verifier wants a bound. */
+#define FRAME_MAX_ROOM 24
+
 /* As packet_start() and packet_end(). */
 static __always_inline void *frame_start(const struct xdp_md *xdp)
 {
@@ -30,6 +33,11 @@ static __always_inline void *frame_end(const struct xdp_md *xdp)
 		     : "=r"(end)
 		     : "r"(xdp), "i"(__builtin_offsetof(struct xdp_md, data_end)));
 	return end;
+}
+
+static __always_inline __u32 frame_len(const struct xdp_md *xdp)
+{
+	return frame_end(xdp) - frame_start(xdp);
 }
 
 /* Where the L4 header of a plain frame is. */
@@ -125,14 +133,13 @@ static __always_inline void frame_write_ip(void *start, const struct tuple *to, 
 	}
 }
 
-static __always_inline _Bool frame_write_l4(void *start, void *end, const struct packet *p,
-					    const struct tuple *to, __wsum diff,
-					    const enum family family)
+static __always_inline _Bool frame_write_l4(void *l4, void *end, const struct packet *p,
+					    const struct tuple *to, __wsum diff)
 {
 	const __u64 change = (__u64)diff + (word)~nat_ports(&p->tuple) + nat_ports(to);
 
 	if (p->protocol == IPPROTO_TCP) {
-		struct tcphdr *tcp = start + frame_l4_offset(family);
+		struct tcphdr *tcp = l4;
 
 		if ((void *)(tcp + 1) > end)
 			return 0;
@@ -140,7 +147,7 @@ static __always_inline _Bool frame_write_l4(void *start, void *end, const struct
 		tcp->dest = to->destination_port;
 		tcp->check = frame_checksum(tcp->check, change);
 	} else {
-		struct udphdr *udp = start + frame_l4_offset(family);
+		struct udphdr *udp = l4;
 
 		if ((void *)(udp + 1) > end)
 			return 0;
@@ -156,25 +163,43 @@ static __always_inline _Bool frame_write_l4(void *start, void *end, const struct
 	return 1;
 }
 
-/* Gives the parsed frame these ends, and the Ethernet addresses of the next hop. */
-static __always_inline _Bool frame_rewrite(const struct xdp_md *xdp, const struct packet *p,
-					   const struct tuple *to, const struct hop *hop,
-					   const enum family family)
+static __always_inline _Bool frame_write(const struct xdp_md *xdp, const struct packet *p,
+					 const struct tuple *to, const struct hop *hop,
+					 const __u32 room, const enum family family)
 {
+	const __wsum diff = nat_diff(&p->tuple, to, family);
 	void *start = frame_start(xdp);
 	void *end = frame_end(xdp);
 	word *ethernet = start;
-	const __wsum diff = nat_diff(&p->tuple, to, family);
 
 	/* Nothing is written to a frame of which not all can be. */
-	if (start + frame_l4_offset(family) + sizeof(struct udphdr) > end ||
-	    !frame_write_l4(start, end, p, to, diff, family))
+	if (start + frame_l4_offset(family) > end ||
+	    !frame_write_l4(start + frame_l4_offset(family) + room, end, p, to, diff))
 		return 0;
 	frame_write_ip(start, to, diff, family);
 	ethernet[0] = hop->ethernet[0];
 	ethernet[1] = hop->ethernet[1];
 	ethernet[2] = hop->ethernet[2];
 	return 1;
+}
+
+/* Apart, as its addresses take up registers and stack. */
+SEPARATE int frame_write6(struct xdp_md *xdp, const struct packet *p, const struct tuple *to,
+			  const struct hop *hop, __u32 room)
+{
+	return p && to && hop && room <= FRAME_MAX_ROOM ? frame_write(xdp, p, to, hop, room, IPV6)
+							: 0;
+}
+
+/* Gives the parsed frame these ends, and the Ethernet addresses of the next hop. room is how much
+ * was made behind the IP header since it was parsed.
+ */
+static __always_inline _Bool frame_rewrite(struct xdp_md *xdp, const struct packet *p,
+					   const struct tuple *to, const struct hop *hop,
+					   __u32 room, const enum family family)
+{
+	return family == IPV4 ? frame_write(xdp, p, to, hop, room, IPV4)
+			      : frame_write6(xdp, p, to, hop, room);
 }
 
 #endif

@@ -76,12 +76,27 @@ static __always_inline void hop_ask(struct xdp_md *xdp, struct hop *hop, const e
 	hop->ifindex = fib.ifindex;
 }
 
-/* The next hop of a frame with these ends. Null if the stack has to see to it: it waits for
- * neighbours, and tells senders what is too large. Entries of this CPU do not change while the
- * program runs.
+/* Once a second: apart, for the sake of the stack. */
+SEPARATE int hop_ask4(struct xdp_md *xdp, struct hop *hop)
+{
+	if (hop)
+		hop_ask(xdp, hop, IPV4);
+	return 0;
+}
+
+SEPARATE int hop_ask6(struct xdp_md *xdp, struct hop *hop)
+{
+	if (hop)
+		hop_ask(xdp, hop, IPV6);
+	return 0;
+}
+
+/* The next hop of a frame with these ends and that length. Null if the stack has to see to it: it
+ * waits for neighbours, and tells senders what is too large. Entries of this CPU do not change
+ * while the program runs.
  */
 static __always_inline const struct hop *hop_find(struct xdp_md *xdp, const struct tuple *ends,
-						  const enum family family)
+						  __u32 len, const enum family family)
 {
 	const __u32 slot = hop_slot(ends, family);
 	const __u32 now_s = clock_s();
@@ -96,12 +111,15 @@ static __always_inline const struct hop *hop_find(struct xdp_md *xdp, const stru
 		addr_store(&hop->destination, &ends->destination, family);
 		hop->second = now_s;
 		hop->family = family;
-		hop_ask(xdp, hop, family);
+		if (family == IPV4)
+			hop_ask4(xdp, hop);
+		else
+			hop_ask6(xdp, hop);
 	}
 	/* Not every driver takes frames that came in by another device. */
 	if (hop->ifindex != xdp->ingress_ifindex && !(xdp_redirects && hop->ifindex))
 		return 0;
-	return xdp->data_end - xdp->data <= (__u32)hop->mtu + ETH_HLEN ? hop : 0;
+	return len <= (__u32)hop->mtu + ETH_HLEN ? hop : 0;
 }
 
 #endif

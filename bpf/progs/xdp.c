@@ -10,6 +10,7 @@
 #include "config/xdp.h"
 #include "lib/devices.h"
 #include "lib/frame.h"
+#include "lib/frame_dsr.h"
 #include "lib/hop.h"
 #include "lib/metrics.h"
 #include "lib/nat_answer.h"
@@ -25,13 +26,9 @@ static __always_inline _Bool wire_is_for_us(const struct ethhdr *ethernet,
 	return to[0] == own[0] && !((to[1] ^ own[1]) & bpf_htonl(0xffff0000));
 }
 
-static __always_inline int wire_send(struct xdp_md *xdp, const struct packet *p,
-				     const struct tuple *to, const struct hop *hop,
-				     const enum family family)
+static __always_inline int wire_send(struct xdp_md *xdp, const struct hop *hop)
 {
-	if (!frame_rewrite(xdp, p, to, hop, family))
-		return XDP_PASS;
-	metric_count(REASON_FORWARDED, METRIC_EGRESS, frame_end(xdp) - frame_start(xdp));
+	metric_count(REASON_FORWARDED, METRIC_EGRESS, frame_len(xdp));
 	return hop->ifindex == xdp->ingress_ifindex ? XDP_TX : bpf_redirect(hop->ifindex, 0);
 }
 
@@ -44,36 +41,74 @@ static __always_inline int wire_answer(struct xdp_md *xdp, const struct packet *
 
 	if (!(family == IPV4 ? nat_answer4(p, &to) : nat_answer6(p, &to)))
 		return XDP_PASS;
-	hop = hop_find(xdp, &to, family);
-	return hop ? wire_send(xdp, p, &to, hop, family) : XDP_PASS;
+	hop = hop_find(xdp, &to, frame_len(xdp), family);
+	if (!hop || !frame_rewrite(xdp, p, &to, hop, 0, family))
+		return XDP_PASS;
+	return wire_send(xdp, hop);
+}
+
+/* To a backend whose node answers the client itself. All clients' frames to it go the same way. */
+static __always_inline int wire_serve_directly(struct xdp_md *xdp, const struct packet *p,
+					       struct node_port *port, const enum family family)
+{
+	const struct addr anybody = {};
+	const __u32 room = dsr_is_told(p) ? dsr_option_len(family) : 0;
+	const struct hop *hop;
+
+	addr_load(&port->to.source, &anybody, family);
+	hop = hop_find(xdp, &port->to, frame_len(xdp) + room, family);
+	addr_load(&port->to.source, &p->source, family);
+	if (!hop)
+		return XDP_PASS;
+	if (!room)
+		return frame_rewrite(xdp, p, &port->to, hop, 0, family) ? wire_send(xdp, hop)
+									: XDP_PASS;
+	if (!frame_make_room(xdp, family))
+		return XDP_PASS;
+	/* All that is written was there before: this does not fail, and to pass it is too late. */
+	if (!frame_rewrite(xdp, p, &port->to, hop, room, family) ||
+	    !frame_write_option(xdp, &p->destination, p->destination_port, family))
+		return XDP_ABORTED;
+	return wire_send(xdp, hop);
+}
+
+/* To a backend that answers by this node. The hop is found before the port is claimed, because only
+ * then it is certain that what is decided will be done here.
+ */
+static __always_inline int wire_serve_translated(struct xdp_md *xdp, const struct packet *p,
+						 struct node_port *port,
+						 const struct device_info *device,
+						 const enum family family)
+{
+	const struct hop *hop;
+
+	device_load(device, &port->to.source, family);
+	hop = hop_find(xdp, &port->to, frame_len(xdp), family);
+	if (!hop)
+		return XDP_PASS;
+	if (port->choice.nat_port && !port->choice.due && hop->ifindex == xdp->ingress_ifindex)
+		port->to.source_port = port->choice.nat_port;
+	else if ((family == IPV4 ? node_port_claim4(xdp, p, port, hop->ifindex)
+				 : node_port_claim6(xdp, p, port, hop->ifindex)) < 0)
+		return XDP_PASS;
+	return frame_rewrite(xdp, p, &port->to, hop, 0, family) ? wire_send(xdp, hop) : XDP_PASS;
 }
 
 /* A packet to a service. There is no next hop to backends of this node, so that they need not be
- * looked for. The hop is found before the port is claimed, because only then it is certain that
- * what is decided will be done here.
+ * looked for.
  */
 static __always_inline int wire_serve(struct xdp_md *xdp, const struct packet *p,
 				      const struct device_info *device, const enum family family)
 {
 	struct node_port port = {};
-	const struct hop *hop;
 	int result = family == IPV4 ? node_port_choose4(p, &port) : node_port_choose6(p, &port);
 
 	if (result <= 0)
 		return XDP_PASS;
 	port.way = NODE_PORT_ROUTE;
-	if (node_port_is_direct(p, &port, family))
-		return XDP_PASS;
-	device_load(device, &port.to.source, family);
-	hop = hop_find(xdp, &port.to, family);
-	if (!hop)
-		return XDP_PASS;
-	if (port.choice.nat_port && !port.choice.due && hop->ifindex == xdp->ingress_ifindex)
-		port.to.source_port = port.choice.nat_port;
-	else if ((family == IPV4 ? node_port_claim4(xdp, p, &port, hop->ifindex)
-				 : node_port_claim6(xdp, p, &port, hop->ifindex)) < 0)
-		return XDP_PASS;
-	return wire_send(xdp, p, &port.to, hop, family);
+	return node_port_is_direct(p, &port, family)
+		   ? wire_serve_directly(xdp, p, &port, family)
+		   : wire_serve_translated(xdp, p, &port, device, family);
 }
 
 static __always_inline int wire_receive(struct xdp_md *xdp, const struct device_info *device,
@@ -92,6 +127,17 @@ static __always_inline int wire_receive(struct xdp_md *xdp, const struct device_
 	return node_ports ? wire_serve(xdp, &p, device, family) : XDP_PASS;
 }
 
+/* Apart, as the frames of both families would not fit on the stack together. */
+SEPARATE int wire_receive4(struct xdp_md *xdp, const struct device_info *device)
+{
+	return device ? wire_receive(xdp, device, IPV4) : XDP_PASS;
+}
+
+SEPARATE int wire_receive6(struct xdp_md *xdp, const struct device_info *device)
+{
+	return device ? wire_receive(xdp, device, IPV6) : XDP_PASS;
+}
+
 SEC("xdp")
 int from_wire(struct xdp_md *xdp)
 {
@@ -102,9 +148,9 @@ int from_wire(struct xdp_md *xdp)
 	if (!device || (void *)(ethernet + 1) > frame_end(xdp) || !wire_is_for_us(ethernet, device))
 		return XDP_PASS;
 	if (ethernet->h_proto == bpf_htons(ETH_P_IP))
-		return wire_receive(xdp, device, IPV4);
+		return wire_receive4(xdp, device);
 	if (ethernet->h_proto == bpf_htons(ETH_P_IPV6))
-		return wire_receive(xdp, device, IPV6);
+		return wire_receive6(xdp, device);
 	return XDP_PASS;
 }
 

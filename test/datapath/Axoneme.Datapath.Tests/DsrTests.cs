@@ -124,7 +124,7 @@ public sealed class DsrTests
         => Packet.Between(f.At(f.Outside, 40000), f.At(f.Host, Port), protocol) with { Flags = protocol == 6 ? Tcp.Syn : 0 };
 
     // Written out as it is on the wire: the IPv4 option has both numbers with their bytes reversed.
-    private static byte[] Told(Packet packet, Family f, string? service = null, ushort port = Port)
+    internal static byte[] Told(Packet packet, Family f, string? service = null, ushort port = Port)
     {
         byte[] frame = packet.ToBytes();
         byte[] address = new byte[f.IsV6 ? 16 : 4];
