@@ -120,9 +120,6 @@ internal sealed record ServiceOptions
     /// <summary>enable-health-check-nodeport: servers on the health-check ports of services with externalTrafficPolicy Local.</summary>
     public bool HealthCheckNodePort { get; init; } = true;
 
-    /// <summary>enable-health-check-loadbalancer-ip: the check is answered on the load balancer's addresses too.</summary>
-    public bool HealthCheckLoadBalancerIP { get; init; }
-
     /// <summary>kube-proxy-replacement-healthz-bind-address: where kube-proxy's health page is served; null: nowhere.</summary>
     public ListenAddress? KubeProxyHealthz { get; init; }
 

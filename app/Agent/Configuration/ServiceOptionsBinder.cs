@@ -52,7 +52,6 @@ internal static class ServiceOptionsBinder
             LocalRedirectPolicies = reader.Switch("enable-local-redirect-policy", false),
             LocalRedirectAddresses = reader.Prefixes("lrp-address-matcher-cidrs"),
             HealthCheckNodePort = reader.Switch("enable-health-check-nodeport", true),
-            HealthCheckLoadBalancerIP = reader.Switch("enable-health-check-loadbalancer-ip", false),
             KubeProxyHealthz = replaceKubeProxy ? reader.Listen("kube-proxy-replacement-healthz-bind-address") : null,
         };
     }

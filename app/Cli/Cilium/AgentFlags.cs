@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization.Metadata;
@@ -9,7 +10,15 @@ namespace Axoneme.Cli.Cilium;
 /// <summary>Flags of every command that asks the agent, and the output formats besides text.</summary>
 internal sealed class AgentFlags
 {
-    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, TypeInfoResolver = AgentJson.Default };
+    // People and scripts read this, not browsers: nothing but what JSON demands is escaped.
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        TypeInfoResolver = AgentJson.Default,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private static readonly JsonSerializerOptions Compact = new(Indented) { WriteIndented = false };
 
     private string? _host;
     private string _format = "";
@@ -54,7 +63,7 @@ internal sealed class AgentFlags
         }
 
         JsonNode? found = Find(node, _format["jsonpath=".Length..]);
-        output.WriteLine(found is JsonValue text && text.TryGetValue(out string? plain) ? plain : found?.ToJsonString() ?? "");
+        output.WriteLine(found is JsonValue text && text.TryGetValue(out string? plain) ? plain : found?.ToJsonString(Compact) ?? "");
     }
 
     // Names and indexes, which is what scripts use: {.revision}, {$.Daemon.Version}, {[0].id}.
