@@ -91,8 +91,6 @@ internal sealed class ServiceRound(
             && TableSignature(desired, ids, maglev) == state.MaglevSignature;
     }
 
-    // ---- planning
-
     private string? Refusal(ServiceMapEntry desired, ServiceState state)
     {
         if (desired.Backends.Length > ushort.MaxValue)
@@ -212,8 +210,6 @@ internal sealed class ServiceRound(
         return present.Length == 0 ? wanted : [.. wanted.Except(present)];
     }
 
-    // ---- writing
-
     private void SettleBackends()
     {
         bool anyFailed = false;
@@ -290,8 +286,6 @@ internal sealed class ServiceRound(
         writer.FlushSlots();
         outer.Master = wanted;
     }
-
-    // ---- settling
 
     private void Commit(ServiceChange change)
     {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Bpf;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Network;
@@ -126,6 +127,32 @@ public sealed class CollectorTests
             for (ushort port = 0; port < alive + over; port++)
                 maps.Ct4.Update(new Ct4Key { LowPort = port, Protocol = (byte)protocol }, new CtEntry { LifetimeS = port < alive ? Forever : 1 });
         }
+    }
+
+    [Fact]
+    public async Task Dump_and_census_tell_what_the_maps_hold()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = Open(test);
+        uint now = KernelClock.NowSeconds();
+        maps.Nat4.Update(Inward(7), new Nat4Entry { Addr = Pod, Port = 70, LifetimeS = now + 100, CreatedS = now - 5, RevNat = 3 });
+        maps.Affinity4.Update(new LbAffinityKey { RevNat = 3 }, new LbAffinity { Backend = 9, LastUsedS = now - 8 });
+        maps.NatRetries6.Update(2, [.. Enumerable.Range(1, ProcessorSet.PossibleCount).Select(i => (uint)i)]);
+        using var dump = new DatapathDump(test.Options.BpfRoot);
+        NatMapEntry nat = Assert.Single(dump.Nat());
+        Assert.Equal("8.8.8.8:443/TCP 192.168.0.1:7/TCP In 10.55.0.5:70/TCP 3", $"{nat.Source} {nat.Destination} {nat.Direction} {nat.NewAddress} {nat.ServiceNumber}");
+        Assert.InRange(nat.Remaining.TotalSeconds, 90, 100);
+        Assert.InRange(nat.Age.TotalSeconds, 5, 15);
+        AffinityEntry affinity = Assert.Single(dump.Affinity());
+        Assert.Equal((IpAddress.Parse("0.0.0.0"), (ushort)3, 9u), (affinity.Client!.Value, affinity.Number, affinity.Backend));
+        int processors = ProcessorSet.PossibleCount;
+        Assert.Equal(processors * (processors + 1) / 2, Assert.Single(dump.NatRetries(), r => r.Connections > 0).Connections);
+        IReadOnlyList<MapFill> fills = await new MapCensus(maps).CountAsync(Cancellation);
+        Assert.Equal(1, Assert.Single(fills, f => f.Map == "cilium_snat_v4_external").Entries);
+        Assert.Equal(0, Assert.Single(fills, f => f.Map == "cilium_snat_v6_external").Ratio);
+        Assert.DoesNotContain(fills, f => f.Map == "cilium_endpoint_settings");
+        Assert.Equal(1, dump.FlushNat().Sum(f => f.Deleted));
+        Assert.Empty(dump.Nat());
     }
 
     [Theory]

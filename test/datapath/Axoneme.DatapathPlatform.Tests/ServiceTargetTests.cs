@@ -183,6 +183,43 @@ public sealed class ServiceTargetTests
         Assert.Empty(target.TakeRemovedBackends());
     }
 
+    [Fact]
+    public async Task IPv6_service_reads_back_with_all_its_parts_and_leaves_none_behind()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var service = new ServiceMapEntry(new ServiceMapKey(new L4Address(IpAddress.Parse("fd00:96::1"), 80, L4Protocol.Tcp)))
+        {
+            Backends = [.. Enumerable.Range(1, 3).Select(i => new BackendMapEntry(new L4Address(TestNode.Router6.Add((uint)i), 80, L4Protocol.Tcp)) { Zone = 2 })],
+            Flags = LbFlags.Affinity | LbFlags.SourceRanges | LbFlags.LoadBalancer,
+            Flags2 = LbFlags2.SourceRangesDeny | LbFlags2.Dsr,
+            AffinityTimeoutSeconds = 10800,
+            Algorithm = LbAlgorithm.Maglev,
+            SourceRanges = [IpPrefix.Parse("2001:db8::/32"), IpPrefix.Parse("fd00::/8")],
+        };
+        var target = new ServiceTarget(maps, Maglev);
+        await Apply(target, [service]);
+        Assert.Equal(service, target.Read()[service.Key]);
+        ushort number = target.FindId(service.Key)!.Value;
+        using var dump = new DatapathDump(test.Options.BpfRoot);
+        Assert.Equal([new ReverseNatEntry(number, service.Key.Frontend.Address, 80)], dump.ReverseNat());
+        Assert.Equal(service.SourceRanges.Select(r => new SourceRangeEntry(number, r)).ToHashSet(), dump.SourceRanges().ToHashSet());
+        Assert.Equal(3, dump.AffinityMatches().Count(m => m.Number == number));
+        MaglevEntry table = Assert.Single(dump.Maglev());
+        Assert.Equal((number, true, Slots), (table.Number, table.IsV6, table.Backends.Length));
+        Assert.Equal(service.Backends.Select(b => target.FindBackendId(b.Address)!.Value).Order(), table.Backends.Distinct().Order());
+        ServiceSlotEntry master = Assert.Single(dump.ServiceSlots(), s => s.Slot == 0);
+        Assert.Equal((LbAlgorithm.Maglev, 10800u, (ushort)3), (master.Algorithm, master.AffinitySeconds, master.Count));
+
+        await target.DeleteAsync([service.Key], new(), Cancellation);
+        Assert.Empty(dump.ServiceSlots());
+        Assert.Empty(dump.Backends());
+        Assert.Empty(dump.ReverseNat());
+        Assert.Empty(dump.SourceRanges());
+        Assert.Empty(dump.AffinityMatches());
+        Assert.Empty(dump.Maglev());
+    }
+
     private static void Vandalise(DatapathMaps maps, Random random)
     {
         switch (random.Next(8))
