@@ -15,6 +15,8 @@ namespace Axoneme.Agent.Sockets;
 /// </summary>
 internal sealed class RemovedBackends(IReconcileTarget<ServiceMapKey, ServiceMapEntry> writer) : IReconcileTarget<ServiceMapKey, ServiceMapEntry>
 {
+    private const int FewBackends = 16;
+
     private readonly Lock _gate = new();
     private readonly Dictionary<ServiceMapKey, ServiceMapEntry> _written = [];
     private readonly Channel<bool> _signal = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
@@ -123,9 +125,12 @@ internal sealed class RemovedBackends(IReconcileTarget<ServiceMapKey, ServiceMap
         // A redirect policy is for new connections; those to the service's own backends, which live on, stay.
         if (previous is null || (IsRedirect(next) && !IsRedirect(previous)))
             return;
+        ImmutableArray<BackendMapEntry> kept = next?.Backends ?? [];
+        // Services with tens of thousands of backends must not compare each with each; most have a handful, which a set would only slow down.
+        HashSet<L4Address>? many = kept.Length > FewBackends ? [.. kept.Select(backend => backend.Address)] : null;
         foreach (BackendMapEntry backend in previous.Backends)
         {
-            if (next is null || !Has(next.Backends, backend.Address))
+            if (!(many?.Contains(backend.Address) ?? Has(kept, backend.Address)))
                 _removed.Add(backend.Address);
         }
     }

@@ -30,6 +30,16 @@ public sealed class RemovedBackendTests
     }
 
     [Fact]
+    public async Task Of_very_many_backends_only_those_that_left_are_told()
+    {
+        L4Address[] all = [.. Enumerable.Range(1, 20_000).Select(i => new L4Address(IpAddress.FromV4(0x0A000000 + (uint)i), 53, L4Protocol.Udp))];
+        var removed = new RemovedBackends(new Writer());
+        await ApplyAsync(removed, Service(Dns, all));
+        await ApplyAsync(removed, Service(Dns, [.. all.Where((_, i) => i % 5000 != 7)]));
+        Assert.Equal([all[7], all[5007], all[10_007], all[15_007]], (await removed.TakeAsync(Cancelled)).Order());
+    }
+
+    [Fact]
     public async Task Losing_the_service_is_losing_all_its_backends()
     {
         var removed = new RemovedBackends(new Writer());
