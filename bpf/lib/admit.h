@@ -133,6 +133,16 @@ SEPARATE int admit_new6(struct __sk_buff *skb, struct flow *flow, const struct c
 	return admit_new(skb, flow, (const union ct_key *)key, low, now_s, IPV6);
 }
 
+/* Whether the entry is of another connection than the packet's: a finished one, or one that the
+ * answer to a service's client seemed to begin when the entry of its request had been pushed out.
+ */
+static __always_inline _Bool admit_is_other(const struct ct_entry *entry, const struct flow *flow,
+					    _Bool forward)
+{
+	return ct_is_reopened(entry, &flow->packet) ||
+	       unlikely(flow->flags & (FLOW_NODE_PORT | FLOW_DSR) && !forward);
+}
+
 /* Decides whether a packet may go on: one lookup finds its connection in either direction; policy
  * is asked for new ones only. Replies of service connections leave with the service's address.
  */
@@ -143,16 +153,16 @@ static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
 	union ct_key key = {};
 	_Bool low = ct_key_of(&key, &flow->packet, CT_SCOPE_FLOW, family);
 	struct ct_entry *entry = ct_find(&key, now_s, family);
+	_Bool forward = entry && !!(entry->flags & CT_LOW_INITIATES) == low;
 	int result;
 
-	if (likely(entry) && !ct_is_reopened(entry, &flow->packet)) {
-		_Bool forward = !!(entry->flags & CT_LOW_INITIATES) == low;
-
+	if (likely(entry) && !admit_is_other(entry, flow, forward)) {
 		result = admit_established(skb, flow, entry, forward, now_s);
 	} else if (flow->packet.flags & PACKET_ICMP_ERROR &&
 		   icmp_is_related(skb, flow, now_s, family)) {
 		result = 0;
 	} else {
+		dsr_recall(flow, family);
 		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
 					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	}

@@ -199,6 +199,37 @@ SEPARATE int dsr_remember6(const struct flow *flow)
 	return flow ? dsr_remember(flow, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
+static __always_inline int dsr_was_told(const struct packet *p, const enum family family)
+{
+	union nat_entry *entry;
+	union nat_key key;
+
+	nat_key_of_answer(&key, &p->tuple, p->protocol, NAT_OUT, family);
+	entry = nat_find(&key, clock_s(), family);
+	return entry && nat_rest(entry, family)->flags & NAT_DSR;
+}
+
+SEPARATE int dsr_was_told4(const struct packet *p)
+{
+	return p ? dsr_was_told(p, IPV4) : 0;
+}
+
+SEPARATE int dsr_was_told6(const struct packet *p)
+{
+	return p ? dsr_was_told(p, IPV6) : 0;
+}
+
+/* A connection without an entry in conntrack is usually new. One whose entry was pushed out is
+ * known by its translation, which later packets do not carry along.
+ */
+static __always_inline void dsr_recall(struct flow *flow, const enum family family)
+{
+	if (!service_dsr || !flow->ingress_endpoint || flow->flags & FLOW_DSR)
+		return;
+	if (family == IPV4 ? dsr_was_told4(&flow->packet) : dsr_was_told6(&flow->packet))
+		flow->flags |= FLOW_DSR;
+}
+
 /* After the packet was admitted: what policy refuses leaves no trace. */
 static __always_inline int dsr_follow(const struct flow *flow, const enum family family)
 {

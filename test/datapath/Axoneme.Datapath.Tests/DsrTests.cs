@@ -104,6 +104,18 @@ public sealed class DsrTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_connection_whose_entry_was_lost_is_known_by_its_translation(Family f)
+    {
+        using var c = new Cluster(f, edge: Dsr);
+        Packet atServer = FromOutside(f, 6).ToService(f.At(f.Server, 8080));
+        c.Node.Run(c.Node.Host.Program(HostObject.FromNetdev), Told(atServer, f));
+        c.Node.ForgetConnections(f.IsV6);
+        c.Node.FromNetwork(atServer with { Flags = Tcp.Ack });
+        Packet reply = atServer.Reply(Tcp.Ack);
+        Assert.Equal(reply.FromService(f.At(f.Host, Port)).Routed().ToBytes(), c.Node.Send(c.Server, reply).Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void An_answer_whose_service_is_forgotten_is_not_sent(Family f)
     {
         using var c = new Cluster(f, edge: Dsr);

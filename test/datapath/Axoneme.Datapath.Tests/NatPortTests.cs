@@ -76,10 +76,7 @@ public sealed class NatPortTests
     {
         using Cluster c = Serving(f, new EdgeOptions { NodePorts = true, NatPortMin = 40000, NatPortMax = 40100 });
         byte[] first = c.Node.FromNetwork(From(f, 40000)).Bytes;
-        if (f.IsV6)
-            c.Node.Map(Maps.CiliumCt6Global).Entries().ToList().ForEach(e => c.Node.Map(Maps.CiliumCt6Global).TryDelete(e.Key));
-        else
-            c.Node.Map(Maps.CiliumCt4Global).Entries().ToList().ForEach(e => c.Node.Map(Maps.CiliumCt4Global).TryDelete(e.Key));
+        c.Node.ForgetConnections(f.IsV6);
         Assert.Equal(first, c.Node.FromNetwork(From(f, 40000)).Bytes);
         Assert.Single(c.Node.Translations(f.IsV6, NatDirection.In));
     }

@@ -104,6 +104,15 @@ public sealed partial class Node
             Map(Maps.CiliumSnatV6External).TryDelete(key);
     }
 
+    /// <summary>Takes all entries of conntrack away, as the map does with the oldest when it is full.</summary>
+    public void ForgetConnections(bool v6)
+    {
+        if (v6)
+            Map(Maps.CiliumCt6Global).Entries().ToList().ForEach(e => Map(Maps.CiliumCt6Global).TryDelete(e.Key));
+        else
+            Map(Maps.CiliumCt4Global).Entries().ToList().ForEach(e => Map(Maps.CiliumCt4Global).TryDelete(e.Key));
+    }
+
     /// <summary>Connections that needed that many more ports to try.</summary>
     public uint AllocationTries(bool v6, uint tries)
     {

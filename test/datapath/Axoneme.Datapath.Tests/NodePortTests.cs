@@ -137,6 +137,20 @@ public sealed class NodePortTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void After_a_lost_entry_the_clients_next_packet_puts_the_answers_right(Family f)
+    {
+        using var c = new Cluster(f, edge: NodePorts);
+        c.Node.AddFrontend(f.At(f.Host, Port), 7, 17, [f.At(f.Server, 8080)]);
+        Packet sent = FromOutside(f, 17);
+        Packet reply = sent.ToService(f.At(f.Server, 8080)).Reply();
+        c.Node.FromNetwork(sent);
+        c.Node.ForgetConnections(f.IsV6);
+        c.Node.Send(c.Server, reply); // seems to be the first packet of a connection of the pod's own
+        c.Node.FromNetwork(sent);
+        Assert.Equal(reply.FromService(f.At(f.Host, Port)).Routed().ToBytes(), c.Node.Send(c.Server, reply).Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_cluster_address_is_not_for_the_outside(Family f)
     {
         using var c = new Cluster(f, edge: NodePorts);
