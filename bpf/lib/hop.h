@@ -4,15 +4,17 @@
 
 #include "config/node.h"
 #include "config/xdp.h"
-#include "lib/clock.h"
 #include "lib/devices.h"
 #include "lib/endpoint.h"
 #include "lib/packet.h"
 
 /* The way to the next hop, from the routing table. A lookup there takes as long as everything else
- * that is done with a frame, so each CPU remembers what it has found, for the rest of the second:
- * changes of routes and neighbours count after that.
+ * that is done with a frame, so each CPU remembers what it has found for a while: changes of routes
+ * and neighbours count after that. It ends with a multiple of 128 jiffies, which are between an
+ * eighth of a second and 1.3 seconds, because to read them costs nothing.
  */
+
+#define HOP_LIFE_SHIFT 7
 
 #define HOP_SLOTS 4096
 
@@ -22,7 +24,7 @@
 struct hop {
 	struct addr source;
 	struct addr destination;
-	__u32 second;	  /* in which it was found */
+	__u32 period;	  /* in which it was found */
 	__u32 ifindex;	  /* 0: the stack has to see to it */
 	word ethernet[3]; /* the next frame's addresses, as they lie in it */
 	__u16 mtu;
@@ -76,7 +78,7 @@ static __always_inline void hop_ask(struct xdp_md *xdp, struct hop *hop, const e
 	hop->ifindex = fib.ifindex;
 }
 
-/* Once a second: apart, for the sake of the stack. */
+/* Once a period: apart, for the sake of the stack. */
 SEPARATE int hop_ask4(struct xdp_md *xdp, struct hop *hop)
 {
 	if (hop)
@@ -99,17 +101,17 @@ static __always_inline const struct hop *hop_find(struct xdp_md *xdp, const stru
 						  __u32 len, const enum family family)
 {
 	const __u32 slot = hop_slot(ends, family);
-	const __u32 now_s = clock_s();
+	const __u32 period = bpf_jiffies64() >> HOP_LIFE_SHIFT;
 	struct hop *hop = bpf_map_lookup_elem(&hops, &slot);
 
 	if (!hop)
 		return 0;
-	if (hop->second != now_s || hop->family != family ||
+	if (hop->period != period || hop->family != family ||
 	    !addr_equal(&hop->destination, &ends->destination, family) ||
 	    !addr_equal(&hop->source, &ends->source, family)) {
 		addr_store(&hop->source, &ends->source, family);
 		addr_store(&hop->destination, &ends->destination, family);
-		hop->second = now_s;
+		hop->period = period;
 		hop->family = family;
 		if (family == IPV4)
 			hop_ask4(xdp, hop);

@@ -304,7 +304,7 @@ public struct Hop : IEquatable<Hop>
 {
     [FieldOffset(0), CType("source")] public Addr Source;
     [FieldOffset(16), CType("destination")] public Addr Destination;
-    [FieldOffset(32), CType("second")] public uint Second;
+    [FieldOffset(32), CType("period")] public uint Period;
     [FieldOffset(36), CType("ifindex")] public uint Ifindex;
     [FieldOffset(40), CType("ethernet")] public UintArray3 Ethernet;
     [FieldOffset(52), CType("mtu")] public ushort Mtu;
