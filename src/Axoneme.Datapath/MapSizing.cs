@@ -71,14 +71,20 @@ public sealed record MapSizing
 
     /// <summary>Entries by map name.</summary>
     /// <param name="totalMemory">Of the machine, in bytes.</param>
+    /// <exception cref="InvalidOperationException">Sizes do not go together; the message names the option.</exception>
     public ImmutableDictionary<string, uint> Sizes(long totalMemory)
     {
         int tcp = ConntrackTcp ?? Scale(DefaultConntrackTcp, LeastConntrackTcp, totalMemory);
         int any = ConntrackAny ?? Scale(DefaultConntrackAny, LeastConntrackAny, totalMemory);
         // More translations than connections can never be in use.
         int nat = Nat ?? Scale(DefaultNat, LeastNat, totalMemory);
-        if (Nat is null && nat > (long)tcp + any)
-            nat = (int)(((long)tcp + any) * 2 / 3);
+        if (nat > (long)tcp + any)
+        {
+            nat = Nat is null
+                ? (int)(((long)tcp + any) * 2 / 3)
+                : throw new InvalidOperationException($"bpf-nat-global-max: {nat} is more than both conntrack sizes together ({tcp} + {any})");
+        }
+
         int sockets = SocketReverse ?? Scale(DefaultSocketReverse, LeastSocketReverse, totalMemory);
         var sizes = ImmutableDictionary.CreateBuilder<string, uint>();
         Set((uint)tcp + (uint)any, Maps.CiliumCt4Global.Spec.Name, Maps.CiliumCt6Global.Spec.Name);

@@ -72,6 +72,8 @@ public sealed class NodeServiceTests
         var given = new MapSizing { ConntrackTcp = 3000, ConntrackAny = 2000, LoadBalancer = 500, Affinity = 7 }.Sizes(16 * Gigabyte);
         Assert.Equal((5000u, 3333u), (given["cilium_ct4_global"], given["cilium_snat_v4_external"]));
         Assert.Equal((500u, 7u), (given["cilium_lb6_services_v2"], given["cilium_lb_affinity_match"]));
+        var tooLarge = Assert.Throws<InvalidOperationException>(() => new MapSizing { Nat = 200 << 10 }.Sizes(Gigabyte));
+        Assert.StartsWith("bpf-nat-global-max: 204800 is more than both conntrack sizes together (131072 + 65536)", tooLarge.Message);
     }
 
     private static (IpAddress, IpAddress) Addresses(NodeDatapath node, int index)

@@ -42,6 +42,8 @@ public sealed class ServiceOptionTests
     [InlineData("--bpf-lb-maglev-hash-seed=AAEC", "bpf-lb-maglev-hash-seed")]
     [InlineData("--node-port-range=40000,30000", "node-port-range")]
     [InlineData("--node-port-range=30000", "node-port-range")]
+    [InlineData("--node-port-range=30000,65000", "node-port-range")]
+    [InlineData("--bpf-policy-map-max=100", "bpf-policy-map-max")]
     [InlineData("--nodeport-addresses=10.0.0.0/33", "nodeport-addresses")]
     [InlineData("--prometheus-serve-addr=9962", "prometheus-serve-addr")]
     [InlineData("--prometheus-serve-addr=fd00::1:9962", "prometheus-serve-addr")]
