@@ -18,10 +18,11 @@ internal sealed class BpfNatText(TextWriter output, AgentFlags flags)
 
         foreach (TranslationModel t in entries.Select(Model))
         {
+            // NeedsCT is what scripts that know the format look for; no translation here depends on conntrack.
             string service = t.RevNat == 0 ? "" : $" RevNAT={t.RevNat}";
             output.WriteLine(
                 $"{t.Protocol} {t.Direction} {t.Source} -> {t.Destination} {(t.Direction == "OUT" ? "XLATE_SRC" : "XLATE_DST")} {t.Translation} "
-                + $"Created={t.AgeSeconds}sec ago Expires={t.RemainingSeconds}sec{service} [ {string.Concat(t.Flags.Select(f => f + " "))}]");
+                + $"Created={t.AgeSeconds}sec ago NeedsCT=0 Expires={t.RemainingSeconds}sec{service} [ {string.Concat(t.Flags.Select(f => f + " "))}]");
         }
     }
 

@@ -87,8 +87,8 @@ public sealed class BpfServiceTests
     public void Translations_are_lines_with_what_changes()
         => Assert.Equal(
             """
-            TCP OUT 10.244.1.5:40001 -> 192.0.2.1:443 XLATE_SRC 10.5.0.11:40001 Created=4sec ago Expires=60sec [ SeenNonSyn ]
-            TCP IN [2001:db8::1]:443 -> [fd00::11]:40002 XLATE_DST [2001:db8::9]:5555 Created=1sec ago Expires=10sec RevNAT=7 [ Service ]
+            TCP OUT 10.244.1.5:40001 -> 192.0.2.1:443 XLATE_SRC 10.5.0.11:40001 Created=4sec ago NeedsCT=0 Expires=60sec [ SeenNonSyn ]
+            TCP IN [2001:db8::1]:443 -> [fd00::11]:40002 XLATE_DST [2001:db8::9]:5555 Created=1sec ago NeedsCT=0 Expires=10sec RevNAT=7 [ Service ]
 
             """, Print((o, f) => new BpfNatText(o, f).Print(Translations)));
 
