@@ -76,8 +76,9 @@ static __always_inline _Bool masquerade_is_cluster(const struct addr *to, const 
 	switch (info->identity) {
 	case IDENTITY_HOST:
 	case IDENTITY_REMOTE_NODE:
-	case IDENTITY_KUBE_APISERVER:
 		return !tunnel_ifindex;
+	case IDENTITY_KUBE_APISERVER: /* on a node it has the node's identity: this one is outside
+				       */
 	case IDENTITY_UNKNOWN:
 	case IDENTITY_WORLD:
 	case IDENTITY_WORLD_IPV4:

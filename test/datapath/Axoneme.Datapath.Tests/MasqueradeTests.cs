@@ -69,6 +69,15 @@ public sealed class MasqueradeTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void An_api_server_that_is_on_no_node_sees_the_node(Family f)
+    {
+        using Cluster c = Masquerading(f);
+        c.Node.AddIdentity(f.Outside, 7);
+        Packet packet = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Outside, 6443));
+        Assert.Equal(packet.FromService(f.At(f.Host, 40000)).ToBytes(), c.Node.ToNetwork(packet).Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Native_destinations_see_the_pod(Family f)
     {
         using Cluster c = Masquerading(f, new EdgeOptions { Masquerade = true, NativePrefixes = [f.OutsidePrefix] });
