@@ -9,9 +9,6 @@ namespace Axoneme.Lab.Fabric;
 internal enum EthernetFeature : uint
 {
     TransmitChecksum = 0x17,
-
-    /// <summary>Generic receive offload. On a veth device this also makes it poll.</summary>
-    ReceiveOffload = 0x2c,
 }
 
 /// <summary>The ethtool interface, as far as the fabric needs it.</summary>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Net;
 using System.Net.Sockets;
+using Axoneme.Bpf;
 using Axoneme.Linux;
 using Axoneme.Netlink;
 using Axoneme.Network;
@@ -34,11 +35,14 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
     private const int V6Length = 64;
 
     /// <summary>
-    /// Cables for native XDP: a frame that a node's program sends back needs a receiver that polls, and a program that rewrites
-    /// addresses needs checksums that are complete.
+    /// Cables for native XDP: a frame that a node's program sends back needs a receiver with a program of its own, and a program that
+    /// rewrites addresses needs checksums that are complete.
     /// </summary>
     public bool ForXdp { get; init; }
 
+    // Held by this process alone, and gone with it.
+    private readonly List<BpfLink> _links = [];
+    private BpfProgram? _pass;
     private NetworkNamespace? _fabric;
     private int _bridge;
 
@@ -144,7 +148,7 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
         fabric.AddLink(new LinkSpec(name) { Kind = new VethKind(peer), Master = master, Up = true });
         if (!ForXdp)
             return;
-        Namespace.Run(() => EthernetFeatures.Set(name, EthernetFeature.ReceiveOffload, true));
+        _links.Add(Namespace.Run(() => BpfLink.AttachXdp(_pass ??= XdpPass.Load(), Index(fabric, name), XdpMode.Native)));
         host.Run(() => EthernetFeatures.Set("eth0", EthernetFeature.TransmitChecksum, false));
     }
 
@@ -167,7 +171,12 @@ internal sealed class LabFabric(LabPaths paths) : IDisposable
     private static int Index(RouteNetlink netlink, string name)
         => netlink.FindLink(name)?.Index ?? throw new IOException($"link {name} has vanished");
 
-    public void Dispose() => _fabric?.Dispose();
+    public void Dispose()
+    {
+        _links.ForEach(l => l.Dispose());
+        _pass?.Dispose();
+        _fabric?.Dispose();
+    }
 }
 
 /// <summary>A host beyond the cluster and its router's addresses on the way there.</summary>

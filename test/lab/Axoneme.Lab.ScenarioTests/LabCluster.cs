@@ -182,6 +182,14 @@ public sealed class DsrCollection : ICollectionFixture<DsrLab>
     public const string Name = "dsr";
 }
 
+public sealed class DriverLab() : LabCluster("test-xdp", "native", "loadBalancer.acceleration=native");
+
+[CollectionDefinition(Name)]
+public sealed class DriverCollection : ICollectionFixture<DriverLab>
+{
+    public const string Name = "xdp";
+}
+
 [CollectionDefinition(Name)]
 public sealed class NativeCollection : ICollectionFixture<NativeLab>
 {
