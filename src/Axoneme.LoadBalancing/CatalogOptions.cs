@@ -83,3 +83,9 @@ public sealed record NodeFacts
     /// <summary>Empty when the node has none.</summary>
     public string Zone => Labels.GetValueOrDefault("topology.kubernetes.io/zone", "");
 }
+
+/// <summary>The facts of the node as they are now, for all who compute with them.</summary>
+internal sealed class NodeReference
+{
+    public NodeFacts Facts { get; set; } = NodeFacts.None;
+}

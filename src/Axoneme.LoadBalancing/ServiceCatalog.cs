@@ -29,7 +29,7 @@ public sealed class ServiceCatalog
     private readonly HashSet<L4Address> _touched = [];
 
     private readonly HashSet<L4Address> _listeners = [];
-    private NodeFacts _node = NodeFacts.None;
+    private readonly NodeReference _node = new();
     private FrozenSet<IpAddress> _otherNodes = [];
 
     public ServiceCatalog(CatalogOptions options)
@@ -115,8 +115,8 @@ public sealed class ServiceCatalog
     public void SetNode(NodeFacts node)
     {
         ArgumentNullException.ThrowIfNull(node);
-        NodeFacts before = _node;
-        _node = node;
+        NodeFacts before = _node.Facts;
+        _node.Facts = node;
         foreach (IpAddress address in before.Addresses.Concat(node.Addresses))
             _guards.Reconsider(address);
         foreach (ServiceState state in _services.Values.ToArray())
@@ -152,7 +152,7 @@ public sealed class ServiceCatalog
     {
         if (!(isThere ? _listeners.Add(listener) : _listeners.Remove(listener)))
             return;
-        foreach (IpAddress address in _node.Addresses.Append(Surrogates.Of(isV6: false)).Append(Surrogates.Of(isV6: true)))
+        foreach (IpAddress address in _node.Facts.Addresses.Append(Surrogates.Of(isV6: false)).Append(Surrogates.Of(isV6: true)))
         {
             if (_claims.Find(listener with { Address = address }) is not null)
                 _touched.Add(listener with { Address = address });
@@ -226,7 +226,7 @@ public sealed class ServiceCatalog
 
         if (pod is null || pod.HostPorts.IsEmpty)
             return;
-        var next = new HostPortPod(pod, _options, _node);
+        var next = new HostPortPod(pod, _options, _node.Facts);
         _hostPorts[name] = next;
         Claim(next, next.NextWanted);
         _dirty.Add(next);
@@ -267,7 +267,7 @@ public sealed class ServiceCatalog
         }
     }
 
-    private bool IsOfNode(IpAddress address) => _node.Addresses.Contains(address) || _otherNodes.Contains(address);
+    private bool IsOfNode(IpAddress address) => _node.Facts.Addresses.Contains(address) || _otherNodes.Contains(address);
 
     private bool IsListenedOn(L4Address frontend)
     {
@@ -275,12 +275,12 @@ public sealed class ServiceCatalog
             return false;
         L4Address any = frontend with { Address = Surrogates.Of(frontend.Address.IsV6) };
         if (frontend == any)
-            return _node.Addresses.Append(any.Address).Any(a => _listeners.Contains(frontend with { Address = a }));
-        return _node.Addresses.Contains(frontend.Address) && (_listeners.Contains(frontend) || _listeners.Contains(any));
+            return _node.Facts.Addresses.Append(any.Address).Any(a => _listeners.Contains(frontend with { Address = a }));
+        return _node.Facts.Addresses.Contains(frontend.Address) && (_listeners.Contains(frontend) || _listeners.Contains(any));
     }
 
     private ServiceState StateOf(ResourceName name)
-        => CollectionsMarshal.GetValueRefOrAddDefault(_services, name, out _) ??= new ServiceState(name, _options, () => _node);
+        => CollectionsMarshal.GetValueRefOrAddDefault(_services, name, out _) ??= new ServiceState(name, _options, _node);
 
     private void Forget(ResourceName name, ServiceState state)
     {

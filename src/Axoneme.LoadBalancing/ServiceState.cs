@@ -6,7 +6,7 @@ using Axoneme.Network;
 namespace Axoneme.LoadBalancing;
 
 /// <summary>A service with its slices and the policies that redirect it.</summary>
-internal sealed class ServiceState(ResourceName name, CatalogOptions options, Func<NodeFacts> node)
+internal sealed class ServiceState(ResourceName name, CatalogOptions options, NodeReference node)
     : FrontendOwner(new CatalogObject(CatalogObjectKind.Service, name))
 {
     // Reused for every port: commits run one at a time.
@@ -35,7 +35,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, Fu
     {
         Service = service;
         Created = service?.Metadata.CreationTimestamp ?? DateTimeOffset.MaxValue;
-        Specification = service is null ? null : ServiceSpecification.From(service, options, node());
+        Specification = service is null ? null : ServiceSpecification.From(service, options, node.Facts);
     }
 
     /// <summary>Adds or replaces the slice.</summary>
@@ -153,7 +153,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, Fu
         bool onlyLocal = specification is { InternalTrafficPolicy: TrafficPolicy.Local, ExternalTrafficPolicy: TrafficPolicy.Local };
         bool anyLocal = specification.InternalTrafficPolicy == TrafficPolicy.Local || specification.ExternalTrafficPolicy == TrafficPolicy.Local;
         PortBackends? before = _ports.FirstOrDefault(p => p.Key == key);
-        string? zone = options.ServiceTopology ? node().Zone : null;
+        string? zone = options.ServiceTopology ? node.Facts.Zone : null;
         return new PortBackends(
             key,
             onlyLocal ? BackendSet.Empty : Same(choice.Cluster(options.NodeName, zone), before?.Cluster),

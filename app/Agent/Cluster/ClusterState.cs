@@ -31,7 +31,7 @@ internal sealed class ClusterState
         CiliumNodes = Reflect(Kinds.CiliumNodes);
         CiliumEndpoints = Reflect(Kinds.CiliumEndpoints);
         CiliumIdentities = Reflect(Kinds.CiliumIdentities);
-        Services = Reflect(Kinds.Services);
+        Services = Reflect(Kinds.Services, trim: new ServiceTrimming().Trim);
         EndpointSlices = Reflect(Kinds.EndpointSlices, trim: new SliceTrimming().Trim);
         NetworkPolicies = Reflect(Kinds.NetworkPolicies);
         CiliumNetworkPolicies = Reflect(Kinds.CiliumNetworkPolicies);

@@ -9,12 +9,10 @@ namespace Axoneme.Agent.Cluster;
 /// </summary>
 internal sealed class SliceTrimming
 {
-    private static readonly IReadOnlyDictionary<string, string> NoLabels = new Dictionary<string, string>();
-
-    // A cluster has fewer nodes and zones than this. When they come and go for years, starting anew costs memory and nothing else.
+    // There are eight conditions and hardly more ports than services have; port numbers bound the rest.
     private const int Capacity = 1 << 16;
 
-    private readonly HashSet<string> _names = new(StringComparer.Ordinal);
+    private readonly NamePool _names = new();
     private readonly Dictionary<SliceEndpointConditions, SliceEndpointConditions> _conditions = [];
     private readonly Dictionary<SlicePort, SlicePort> _ports = [];
 
@@ -22,21 +20,21 @@ internal sealed class SliceTrimming
     {
         ApiVersion = slice.Definition.ApiVersion,
         Kind = slice.Definition.Kind,
-        AddressType = string.Intern(slice.AddressType),
+        AddressType = _names.Share(slice.AddressType)!,
         Metadata = Trim(slice.Metadata),
         Ports = slice.Ports is { } ports ? [.. ports.Select(p => Shared(_ports, p))] : null,
         Endpoints = slice.Endpoints is { } endpoints ? [.. endpoints.Select(Trim)] : null,
     };
 
-    private static ObjectMeta Trim(ObjectMeta metadata) => new()
+    private ObjectMeta Trim(ObjectMeta metadata) => new()
     {
         Name = metadata.Name,
-        Namespace = metadata.Namespace,
+        Namespace = _names.Share(metadata.Namespace)!,
         Uid = metadata.Uid,
         ResourceVersion = metadata.ResourceVersion,
         CreationTimestamp = metadata.CreationTimestamp,
-        Labels = Only(metadata.Labels, static key => key == "kubernetes.io/service-name") ?? NoLabels,
-        Annotations = Only(metadata.Annotations, static key => key.StartsWith("service.cilium.io/", StringComparison.Ordinal)),
+        Labels = _names.Share(metadata.Labels, static key => key == "kubernetes.io/service-name"),
+        Annotations = _names.Share(metadata.Annotations, static key => key.StartsWith("service.cilium.io/", StringComparison.Ordinal)),
     };
 
     private SliceEndpoint Trim(SliceEndpoint endpoint) => new()
@@ -44,34 +42,10 @@ internal sealed class SliceTrimming
         // All of them mean the same pod, and only the first is used.
         Addresses = endpoint.Addresses is [var first, ..] ? [first] : null,
         Conditions = endpoint.Conditions is { } conditions ? Shared(_conditions, conditions) : null,
-        NodeName = Shared(endpoint.NodeName),
-        Zone = Shared(endpoint.Zone),
+        NodeName = _names.Share(endpoint.NodeName),
+        Zone = _names.Share(endpoint.Zone),
         Hints = endpoint.Hints,
     };
-
-    private static Dictionary<string, string>? Only(IReadOnlyDictionary<string, string>? all, Func<string, bool> isNeeded)
-    {
-        Dictionary<string, string>? kept = null;
-        foreach ((string key, string value) in all ?? NoLabels)
-        {
-            if (isNeeded(key))
-                (kept ??= new Dictionary<string, string>(1))[string.Intern(key)] = value;
-        }
-
-        return kept;
-    }
-
-    private string? Shared(string? name)
-    {
-        if (name is null)
-            return null;
-        if (_names.TryGetValue(name, out string? known))
-            return known;
-        if (_names.Count == Capacity)
-            _names.Clear();
-        _names.Add(name);
-        return name;
-    }
 
     private static T Shared<T>(Dictionary<T, T> known, T value)
         where T : notnull

@@ -19,6 +19,7 @@ internal static class ServiceScaleSuite
         {
             string with = $"{services:#,0} services of {ServiceApi.Endpoints} endpoints";
             ILookup<string, double> figures = Measure(services);
+            yield return Cost($"{with}, objects to rows, processor time", "ms", figures["feature"]);
             yield return Cost($"{with}, list to rows", "ms", figures["rows"]);
             yield return Cost($"{with}, list to rows, processor time", "ms", figures["rows-cpu"]);
             yield return Cost($"{with}, list to kernel", "ms", figures["kernel"], aim);

@@ -10,7 +10,9 @@ using Axoneme.Bench.Sites;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Kubernetes;
+using Axoneme.Kubernetes.Resources;
 using Axoneme.Linux;
+using Axoneme.LoadBalancing;
 using Axoneme.Network;
 using Axoneme.Tables;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -83,8 +85,24 @@ internal static class ServiceAgent
             await ChangeAsync(new Site(poster, services, reconciler, target, rows), change, count);
         Print("memory", MemoryOf("VmRSS"));
         Print("live", GC.GetTotalMemory(forceFullCollection: true) / (double)(1 << 20));
+        Print("feature", CatalogueTime(cluster, options));
         await run.CancelAsync();
         await modules.WhenStoppedAsync();
+    }
+
+    /// <summary>Processor time of the catalogue and of making rows, for all objects at once and in code that has run before.</summary>
+    private static double CatalogueTime(ClusterState cluster, AgentOptions options)
+    {
+        TimeSpan cpu = Environment.CpuUsage.TotalTime;
+        var catalog = new ServiceCatalog(CatalogSettings.For(options));
+        foreach (Service service in cluster.Services.Snapshot().Values)
+            catalog.Upsert(service);
+        foreach (EndpointSlice slice in cluster.EndpointSlices.Snapshot().Values)
+            catalog.Upsert(slice);
+        var rows = new ServiceRows(externalClusterIP: false);
+        foreach (Frontend frontend in catalog.Commit().Upserts)
+            rows.External(frontend);
+        return (Environment.CpuUsage.TotalTime - cpu).TotalMilliseconds;
     }
 
     private static async Task WhenWrittenAsync(ServiceController services, Reconciler<ServiceMapKey, ServiceMapEntry> reconciler)

@@ -27,6 +27,7 @@ public sealed class ServiceControllerTests : IAsyncLifetime
 
     public ServiceControllerTests()
     {
+        _listeners.RegisterInitializer("sock-diag");
         var options = new AgentOptions
         {
             NodeName = "one",
@@ -92,6 +93,7 @@ public sealed class ServiceControllerTests : IAsyncLifetime
     {
         foreach (string kind in new[] { "services", "endpointslices", "pods", "ciliumlocalredirectpolicies", "nodes", "ciliumnodes" })
             Complete(kind);
+        _listeners.MarkInitialized("sock-diag");
         _services.SetNodeAddresses([Node], [Node]);
     }
 
@@ -167,6 +169,7 @@ public sealed class ServiceControllerTests : IAsyncLifetime
         _cluster.Services.Upsert(Web);
         foreach (string kind in new[] { "services", "pods", "ciliumlocalredirectpolicies", "nodes", "ciliumnodes" })
             Complete(kind);
+        _listeners.MarkInitialized("sock-diag");
         _services.SetNodeAddresses([Node], [Node]);
         Assert.False(_services.Maps.IsInitialized);
         _cluster.EndpointSlices.Upsert(Slice(("10.0.0.1", "one", true)));
