@@ -28,6 +28,14 @@ static __always_inline _Bool pod_owns(const struct endpoint_settings *pod, const
 	return addr_equal(addr, &own, family);
 }
 
+/* Whether service addresses are translated here. SCTP sockets pass none of the hooks at which
+ * others are translated.
+ */
+static __always_inline _Bool pod_balances(const struct packet *p)
+{
+	return per_packet_lb || p->protocol == IPPROTO_SCTP;
+}
+
 /* Whether a packet answers one that a pod sent to itself through a service. */
 static __always_inline _Bool pod_is_hairpin(const struct packet *p, const enum family family)
 {
@@ -37,7 +45,7 @@ static __always_inline _Bool pod_is_hairpin(const struct packet *p, const enum f
 			 family == IPV4 ? (const volatile void *)&service_loopback4
 					: (const volatile void *)&service_loopback6,
 			 family);
-	return per_packet_lb && addr_equal(&p->destination, &loopback, family);
+	return pod_balances(p) && addr_equal(&p->destination, &loopback, family);
 }
 
 /* An answer to the loopback address goes back to the pod it came from. */
@@ -92,7 +100,7 @@ static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
 	if (result)
 		return result < 0 ? result : TC_ACT_OK;
 	event_trace_arrival(skb, flow, TRACE_FROM_ENDPOINT, flow->egress_endpoint);
-	if (per_packet_lb) {
+	if (pod_balances(p)) {
 		result = lb_translate(skb, flow, family);
 		if (result < 0)
 			return result;
@@ -163,7 +171,7 @@ int from_pod(struct __sk_buff *skb)
 	int result = pod_send_frame(skb, &flow);
 	int verdict = forward_verdict(skb, &flow, result, METRIC_EGRESS);
 
-	if (likely(result >= 0) || !per_packet_lb ||
+	if (likely(result >= 0) || !pod_balances(&flow.packet) ||
 	    DROP_REASON(result) != DROP_SERVICE_BACKEND_NOT_FOUND)
 		return verdict;
 	return pod_refuse(skb, &flow);

@@ -26,6 +26,19 @@ public sealed class ServiceTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Where_sockets_are_translated_sctp_is_nevertheless_here(Family f)
+    {
+        const byte Sctp = 132;
+        using var c = new Cluster(f, perPacketLb: false);
+        c.Node.AddService(f.At(f.Service, 80), 7, Sctp, f.At(f.Server, 8080));
+        Packet sent = Packet.Between(f.At(f.Client, 40000), f.At(f.Service, 80), Sctp);
+        Packet atServer = sent.ToService(f.At(f.Server, 8080)).Delivered(c.Server);
+        Assert.Equal(atServer.ToBytes(), c.Node.Send(c.Client, sent).Bytes);
+        Packet reply = atServer.Reply();
+        Assert.Equal(reply.FromService(f.At(f.Service, 80)).Delivered(c.Client).ToBytes(), c.Node.Send(c.Server, reply).Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_connection_keeps_its_backend(Family f)
     {
         using var c = new Cluster(f, perPacketLb: true);
