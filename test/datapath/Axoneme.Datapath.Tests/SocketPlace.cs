@@ -36,14 +36,16 @@ public sealed class SocketPlace : IDisposable
         BpfObject programs = Node.LoadSocketPrograms(adjust?.Invoke(constants) ?? constants);
         Directory.CreateDirectory(Group);
         _home = Root + File.ReadLines("/proc/self/cgroup").Single(line => line.StartsWith("0::", StringComparison.Ordinal))[3..].TrimEnd('/');
-        foreach ((string name, BpfAttachType type) in (ReadOnlySpan<(string, BpfAttachType)>)[
-            (SockObject.SockConnect4, BpfAttachType.CgroupInet4Connect), (SockObject.SockConnect6, BpfAttachType.CgroupInet6Connect),
-            (SockObject.SockSendmsg4, BpfAttachType.CgroupUdp4SendMessage), (SockObject.SockSendmsg6, BpfAttachType.CgroupUdp6SendMessage),
-            (SockObject.SockRecvmsg4, BpfAttachType.CgroupUdp4ReceiveMessage), (SockObject.SockRecvmsg6, BpfAttachType.CgroupUdp6ReceiveMessage),
-            (SockObject.SockGetpeername4, BpfAttachType.CgroupInet4GetPeerName), (SockObject.SockGetpeername6, BpfAttachType.CgroupInet6GetPeerName),
-            (SockObject.SockPostBind4, BpfAttachType.CgroupInet4PostBind), (SockObject.SockPostBind6, BpfAttachType.CgroupInet6PostBind)])
-            _links.Add(BpfLink.AttachCgroup(programs.Program(name), Group, type));
-        File.WriteAllText(Path.Combine(Group, "cgroup.procs"), Environment.ProcessId.ToString());
+        try
+        {
+            Attach(programs);
+            File.WriteAllText(Path.Combine(Group, "cgroup.procs"), Environment.ProcessId.ToString());
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     public Node Node { get; } = new();
@@ -99,6 +101,17 @@ public sealed class SocketPlace : IDisposable
             return;
         _pod.Dispose();
         NetworkNamespace.Delete(Namespaces, _name);
+    }
+
+    private void Attach(BpfObject programs)
+    {
+        foreach ((string name, BpfAttachType type) in (ReadOnlySpan<(string, BpfAttachType)>)[
+            (SockObject.SockConnect4, BpfAttachType.CgroupInet4Connect), (SockObject.SockConnect6, BpfAttachType.CgroupInet6Connect),
+            (SockObject.SockSendmsg4, BpfAttachType.CgroupUdp4SendMessage), (SockObject.SockSendmsg6, BpfAttachType.CgroupUdp6SendMessage),
+            (SockObject.SockRecvmsg4, BpfAttachType.CgroupUdp4ReceiveMessage), (SockObject.SockRecvmsg6, BpfAttachType.CgroupUdp6ReceiveMessage),
+            (SockObject.SockGetpeername4, BpfAttachType.CgroupInet4GetPeerName), (SockObject.SockGetpeername6, BpfAttachType.CgroupInet6GetPeerName),
+            (SockObject.SockPostBind4, BpfAttachType.CgroupInet4PostBind), (SockObject.SockPostBind6, BpfAttachType.CgroupInet6PostBind)])
+            _links.Add(BpfLink.AttachCgroup(programs.Program(name), Group, type));
     }
 
     private NetworkNamespace CreatePod()

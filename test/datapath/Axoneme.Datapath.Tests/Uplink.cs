@@ -28,19 +28,18 @@ public sealed class Uplink : IDisposable
     public Uplink(IpAddress address, IpAddress node, IpAddress gateway, IpPrefix pods)
     {
         _namespace = NetworkNamespace.Create(Folder, _name);
-        using RouteNetlink netlink = RouteNetlink.Open(_namespace);
-        netlink.AddLink(new LinkSpec("uplink") { Kind = new VethKind(new LinkSpec("wire")), Mac = Parse(Mac), Up = true });
-        netlink.SetLink(netlink.FindLink("wire")!.Index, new LinkChange { Up = true });
-        Sysctl.WriteAll(_namespace, [("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1")]);
-        Index = netlink.FindLink("uplink")!.Index;
-        netlink.ReplaceAddress(new LinkAddress(Index, address, pods.Length));
-        SetNeighbor(node, NodeMac);
-        SetNeighbor(gateway, GatewayMac);
-        netlink.ReplaceRoute(new Route(pods) { Device = Index, Gateway = node });
-        netlink.ReplaceRoute(new Route(IpPrefix.Parse(address.IsV6 ? "::/0" : "0.0.0.0/0")) { Device = Index, Gateway = gateway });
+        try
+        {
+            Configure(address, node, gateway, pods);
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
-    public int Index { get; }
+    public int Index { get; private set; }
 
     /// <summary>Attaches the program; it stays the caller's.</summary>
     public void Attach(BpfProgram program)
@@ -71,6 +70,20 @@ public sealed class Uplink : IDisposable
         _link?.Dispose();
         _namespace.Dispose();
         NetworkNamespace.Delete(Folder, _name);
+    }
+
+    private void Configure(IpAddress address, IpAddress node, IpAddress gateway, IpPrefix pods)
+    {
+        using RouteNetlink netlink = RouteNetlink.Open(_namespace);
+        netlink.AddLink(new LinkSpec("uplink") { Kind = new VethKind(new LinkSpec("wire")), Mac = Parse(Mac), Up = true });
+        netlink.SetLink(netlink.FindLink("wire")!.Index, new LinkChange { Up = true });
+        Sysctl.WriteAll(_namespace, [("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/forwarding", "1")]);
+        Index = netlink.FindLink("uplink")!.Index;
+        netlink.ReplaceAddress(new LinkAddress(Index, address, pods.Length));
+        SetNeighbor(node, NodeMac);
+        SetNeighbor(gateway, GatewayMac);
+        netlink.ReplaceRoute(new Route(pods) { Device = Index, Gateway = node });
+        netlink.ReplaceRoute(new Route(IpPrefix.Parse(address.IsV6 ? "::/0" : "0.0.0.0/0")) { Device = Index, Gateway = gateway });
     }
 
     private static MacAddress Parse(string hex) => MacAddress.Parse(string.Join(':', hex.Chunk(2).Select(pair => new string(pair))));

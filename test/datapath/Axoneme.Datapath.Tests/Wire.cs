@@ -21,8 +21,16 @@ public sealed class Wire : IDisposable
             IpAddress.Parse(family.Host), IpAddress.Parse(family.RemoteNode), IpAddress.Parse(family.Gateway),
             IpPrefix.Parse($"{family.Remote}/{(family.IsV6 ? 64 : 24)}"));
         XdpConstants constants = XdpObject.Image.DefaultConstants<XdpConstants>() with { NodePorts = true, UplinkIfindex = (uint)_uplink.Index };
-        _uplink.Attach(Node.LoadFrameProgram(adjust?.Invoke(constants) ?? constants).Program(XdpObject.FromWire));
-        AddDevice();
+        try
+        {
+            _uplink.Attach(Node.LoadFrameProgram(adjust?.Invoke(constants) ?? constants).Program(XdpObject.FromWire));
+            AddDevice();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     public Node Node { get; } = new();
