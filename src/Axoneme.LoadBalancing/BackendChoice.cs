@@ -12,7 +12,8 @@ internal sealed class BackendChoice
 {
     private readonly List<Candidate> _candidates = [];
 
-    public bool IsEmpty => _candidates.Count == 0;
+    /// <summary>Endpoints, or mentions of them before <see cref="RemoveDuplicates"/>.</summary>
+    public int Count => _candidates.Count;
 
     public void Clear() => _candidates.Clear();
 

@@ -15,6 +15,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
 
     private ImmutableArray<SliceContents> _slices = [];
     private ImmutableArray<PortBackends> _ports = [];
+    private ImmutableArray<string> _overflows = [];
 
     /// <summary>Null while only slices of it are known.</summary>
     public Service? Service { get; private set; }
@@ -29,7 +30,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
     public override string Field => "spec.ports";
 
     public override IEnumerable<string> OwnProblems
-        => Specification is null ? [] : [.. Specification.Problems, .. _slices.SelectMany(s => s.Problems)];
+        => Specification is null ? [] : [.. Specification.Problems, .. _slices.SelectMany(s => s.Problems), .. _overflows];
 
     public void Specify(Service? service)
     {
@@ -53,6 +54,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
 
     public override void Refresh()
     {
+        _overflows = [];
         if (Specification is not { } specification || Wanted.IsEmpty)
         {
             _ports = [];
@@ -150,6 +152,8 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
         }
 
         choice.RemoveDuplicates();
+        if (choice.Count > BackendSet.MaximalCount)
+            _overflows = _overflows.Add($"port '{key.Name}': {choice.Count} endpoints, of which {BackendSet.MaximalCount} are used");
         bool onlyLocal = specification is { InternalTrafficPolicy: TrafficPolicy.Local, ExternalTrafficPolicy: TrafficPolicy.Local };
         bool anyLocal = specification.InternalTrafficPolicy == TrafficPolicy.Local || specification.ExternalTrafficPolicy == TrafficPolicy.Local;
         PortBackends? before = _ports.FirstOrDefault(p => p.Key == key);

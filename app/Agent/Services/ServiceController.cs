@@ -41,7 +41,6 @@ internal sealed class ServiceController
     private readonly TaskCompletionSource _addressesKnown = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Dictionary<ResourceName, ImmutableArray<IpAddress>> _otherNodes = [];
     private NodeFacts _node = NodeFacts.None;
-    private bool _nodeChanged;
     private bool _otherNodesChanged;
 
     public ServiceController(
@@ -121,7 +120,7 @@ internal sealed class ServiceController
         Locked(() =>
         {
             _node = _node with { NodePortAddresses = [.. nodePorts], Addresses = all.ToFrozenSet() };
-            _nodeChanged = true;
+            _catalog.SetNode(_node);
         });
         _addressesKnown.TrySetResult();
     }
@@ -145,11 +144,9 @@ internal sealed class ServiceController
         CatalogChange change;
         lock (_gate)
         {
-            if (_nodeChanged)
-                _catalog.SetNode(_node);
             if (_otherNodesChanged)
                 _catalog.SetOtherNodes(_otherNodes.Values.SelectMany(a => a));
-            _nodeChanged = _otherNodesChanged = false;
+            _otherNodesChanged = false;
             change = _catalog.Commit();
         }
 
@@ -228,7 +225,7 @@ internal sealed class ServiceController
         if (labels.Count == _node.Labels.Count && labels.All(l => _node.Labels.GetValueOrDefault(l.Key) == l.Value))
             return;
         _node = _node with { Labels = labels };
-        _nodeChanged = true;
+        _catalog.SetNode(_node);
     }
 
     private void Take(Change<ResourceName, CiliumNode> change)

@@ -139,6 +139,17 @@ public sealed class ServiceCatalogTests
         string other => other,
     };
 
+    [Fact]
+    public void More_endpoints_than_a_service_has_slots_are_cut_off_and_reported()
+    {
+        Service service = Service("web", "10.96.0.1", Port(80));
+        _catalog.Upsert(service);
+        CatalogChange change = _catalog.Upsert(Slice("web", "a", 8080, Enumerable.Range(0, 65_540).Select(i => Endpoint($"10.{i >> 16}.{(i >> 8) & 255}.{i & 255}"))));
+        Assert.Equal(65_535, Assert.Single(change.Upserts).Inside.UsableCount);
+        Assert.Equal(["port '': 65540 endpoints, of which 65535 are used"], _catalog.ProblemsOf(service));
+        Assert.Empty(Assert.Single(_catalog.Upsert(Slice("web", "a", 8080, Endpoint("10.0.0.1"))).Problems).Texts);
+    }
+
     [Theory]
     [InlineData("None", null)]
     [InlineData("", "ExternalName")]
