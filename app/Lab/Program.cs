@@ -43,7 +43,9 @@ internal static class Program
     {
         string? name = arguments.TakeOption("--name", onlyLeading: true);
         string verb = arguments.TakePositional() ?? "help";
-        if (verb is "help" or "--help" or "-h")
+        // Those that run a command leave its options to it.
+        bool runs = verb is "exec" or "node" or "outside" or "outside2" or "router";
+        if (verb is "help" or "--help" or "-h" || (!runs && (arguments.TakeFlag("--help") || arguments.TakeFlag("-h"))))
         {
             Console.WriteLine(Usage);
             return 0;

@@ -31,12 +31,14 @@ struct hop {
 	__u16 family; /* enum family */
 };
 
-/* Slots are not exclusive: who finds another's entry overwrites it. */
+/* Slots are not exclusive: who finds another's entry overwrites it. Sizes instead of types keep the
+ * layout this program's own.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, HOP_SLOTS);
-	__type(key, __u32);
-	__type(value, struct hop);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct hop));
 } hops SEC(".maps");
 
 static __always_inline __u32 hop_slot(const struct tuple *ends, const enum family family)

@@ -58,6 +58,8 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
                 TcpSyn = _reader.Duration("bpf-ct-timeout-regular-tcp-syn", TimeSpan.FromSeconds(60)),
                 TcpFin = _reader.Duration("bpf-ct-timeout-regular-tcp-fin", TimeSpan.FromSeconds(10)),
                 Any = _reader.Duration("bpf-ct-timeout-regular-any", TimeSpan.FromSeconds(60)),
+                ServiceTcp = _reader.Duration("bpf-ct-timeout-service-tcp", TimeSpan.FromSeconds(8000)),
+                ServiceAny = _reader.Duration("bpf-ct-timeout-service-any", TimeSpan.FromSeconds(60)),
             },
             EnablePolicy = Enum.Parse<PolicyEnforcement>(_reader.Choice("enable-policy", "default", "default", "always", "never"), ignoreCase: true),
             AlwaysAllowLocalhost = _reader.Choice("allow-localhost", "auto", "auto", "always", "policy") != "policy",

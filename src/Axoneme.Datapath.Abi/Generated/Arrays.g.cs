@@ -49,20 +49,6 @@ public struct UintArray2
 
 /// <summary>3 values side by side; converts to a span.</summary>
 [InlineArray(3)]
-public struct UintArray3
-{
-    private uint _element;
-}
-
-/// <summary>4 values side by side; converts to a span.</summary>
-[InlineArray(4)]
-public struct UintArray4
-{
-    private uint _element;
-}
-
-/// <summary>3 values side by side; converts to a span.</summary>
-[InlineArray(3)]
 public struct UshortArray3
 {
     private ushort _element;

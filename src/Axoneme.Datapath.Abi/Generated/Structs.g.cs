@@ -5,23 +5,6 @@ using System.Runtime.InteropServices;
 
 namespace Axoneme.Datapath.Abi;
 
-[CType("struct addr")]
-[StructLayout(LayoutKind.Explicit, Size = 16)]
-public struct Addr : IEquatable<Addr>
-{
-    [FieldOffset(0), CType("word")] public UintArray4 Word;
-
-    public static bool operator ==(in Addr left, in Addr right) => StructBytes.Equal(in left, in right);
-
-    public static bool operator !=(in Addr left, in Addr right) => !StructBytes.Equal(in left, in right);
-
-    public readonly bool Equals(Addr other) => StructBytes.Equal(in this, in other);
-
-    public readonly override bool Equals(object? obj) => obj is Addr other && Equals(other);
-
-    public readonly override int GetHashCode() => StructBytes.Hash(in this);
-}
-
 [CType("struct ct4_key")]
 [StructLayout(LayoutKind.Explicit, Size = 16)]
 public struct Ct4Key : IEquatable<Ct4Key>
@@ -294,29 +277,6 @@ public struct FragPorts : IEquatable<FragPorts>
     public readonly bool Equals(FragPorts other) => StructBytes.Equal(in this, in other);
 
     public readonly override bool Equals(object? obj) => obj is FragPorts other && Equals(other);
-
-    public readonly override int GetHashCode() => StructBytes.Hash(in this);
-}
-
-[CType("struct hop")]
-[StructLayout(LayoutKind.Explicit, Size = 56)]
-public struct Hop : IEquatable<Hop>
-{
-    [FieldOffset(0), CType("source")] public Addr Source;
-    [FieldOffset(16), CType("destination")] public Addr Destination;
-    [FieldOffset(32), CType("period")] public uint Period;
-    [FieldOffset(36), CType("ifindex")] public uint Ifindex;
-    [FieldOffset(40), CType("ethernet")] public UintArray3 Ethernet;
-    [FieldOffset(52), CType("mtu")] public ushort Mtu;
-    [FieldOffset(54), CType("family")] public ushort Family;
-
-    public static bool operator ==(in Hop left, in Hop right) => StructBytes.Equal(in left, in right);
-
-    public static bool operator !=(in Hop left, in Hop right) => !StructBytes.Equal(in left, in right);
-
-    public readonly bool Equals(Hop other) => StructBytes.Equal(in this, in other);
-
-    public readonly override bool Equals(object? obj) => obj is Hop other && Equals(other);
 
     public readonly override int GetHashCode() => StructBytes.Hash(in this);
 }
