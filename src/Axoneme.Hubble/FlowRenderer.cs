@@ -9,6 +9,8 @@ namespace Axoneme.Hubble;
 /// <summary>Writes a record out as the message that clients know.</summary>
 internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
 {
+    private const string NamespaceLabel = "io.kubernetes.pod.namespace";
+
     private readonly string _nodeName = options.AbsoluteNodeName;
 
     public Flow Render(in FlowRecord record)
@@ -90,10 +92,11 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
         var side = new Endpoint { Identity = identity.Value };
         if (labels is not null)
             side.Labels.Add(labels.Select(l => l.ToString()));
+        // A reply has the address of the service that it comes through, which is not its sender's: the identity still says whose it is.
+        side.Namespace = known is { Namespace.Length: > 0 } ? known.Namespace : labels?.Find(Label.Kubernetes, NamespaceLabel) ?? "";
         if (known is null)
             return side;
         side.ID = known.Id;
-        side.Namespace = known.Namespace;
         side.PodName = known.PodName;
         side.ClusterName = known.ClusterName.Length > 0 ? known.ClusterName : known.PodName.Length > 0 ? options.ClusterName : "";
         foreach (FlowWorkload workload in known.Workloads)

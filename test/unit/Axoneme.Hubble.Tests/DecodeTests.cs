@@ -72,6 +72,20 @@ public sealed class DecodeTests
     }
 
     [Fact]
+    public void Answer_with_the_address_of_a_node_port_is_in_the_namespace_of_its_sender()
+    {
+        Flow flow = Decode(new KernelEvent
+        {
+            Type = MonitorEvent.Trace,
+            IsReply = true,
+            SourceIdentity = new SecurityIdentity(30001),
+            Packet = Packets.Frame("192.0.2.11", "203.0.113.10", 6, Packets.Tcp(30081, 40112, 0x10)),
+        });
+        Assert.Equal("shop", flow.Source.Namespace);
+        Assert.Equal("", flow.Source.PodName);
+    }
+
+    [Fact]
     public void Drop_says_why_and_where_and_not_whether_it_was_a_reply()
     {
         Flow flow = Decode(new KernelEvent

@@ -84,7 +84,12 @@ internal sealed class KnownCluster : IFlowEnrichment
     };
 
     public LabelSet? FindLabels(SecurityIdentity identity)
-        => identity == SecurityIdentity.World ? LabelSet.Reserved("world") : identity.Value == 30000 ? LabelSet.Parse("k8s:app=other") : null;
+        => identity == SecurityIdentity.World ? LabelSet.Reserved("world") : identity.Value switch
+        {
+            30000 => LabelSet.Parse("k8s:app=other"),
+            30001 => LabelSet.Parse("k8s:app=db", "k8s:io.kubernetes.pod.namespace=shop"),
+            _ => null,
+        };
 
     public FlowService? FindService(L4Address frontend)
         => frontend.Address.ToString() == "10.96.0.10" && frontend.Port == 80 ? new FlowService("shop", "db") : null;
