@@ -18,6 +18,16 @@ public readonly record struct L4Match(L4Protocol Protocol, ushort First, ushort 
     public static L4Match Named(L4Protocol protocol, string name) => new(protocol, 0, 0, name);
 }
 
+/// <summary>What becomes of a packet that a rule matches.</summary>
+public enum RuleAction : byte
+{
+    Allow,
+    Deny,
+
+    /// <summary>The rest of the rule's tier is skipped; later tiers decide.</summary>
+    Pass,
+}
+
 /// <summary>One entry of a policy, in one direction, free of the API that it came by.</summary>
 public sealed record NetworkRule
 {
@@ -26,7 +36,13 @@ public sealed record NetworkRule
 
     public required TrafficDirection Direction { get; init; }
 
-    public bool Deny { get; init; }
+    public RuleAction Action { get; init; } = RuleAction.Allow;
+
+    /// <summary>Not enforced: computed beside the policies in force, so that it can be said what the rule would do.</summary>
+    public bool Shadow { get; init; }
+
+    /// <summary>Where allowed traffic is sent to be examined; null: straight on.</summary>
+    public Redirect? Redirect { get; init; }
 
     public PolicyTier Tier { get; init; } = PolicyTier.Normal;
 

@@ -4,9 +4,9 @@ namespace Axoneme.Policy;
 /// <summary>What the map says for a key. <see cref="Origins"/> stays in user space, its cookie is in the map.</summary>
 /// <param name="Deny">Drop rather than pass.</param>
 /// <param name="Precedence">Larger wins between the entry of the identity and the one for anyone; see <see cref="PolicyPrecedence"/>.</param>
-/// <param name="ProxyPort">Host order; 0: no redirect.</param>
+/// <param name="Redirect">Null: straight on. Which port the proxy listens on is the concern of whoever writes the map.</param>
 /// <param name="Origins">The rules behind the entry.</param>
-public sealed record PolicyEntry(bool Deny, uint Precedence, ushort ProxyPort, RuleOrigins Origins);
+public sealed record PolicyEntry(bool Deny, uint Precedence, Redirect? Redirect, RuleOrigins Origins);
 
 /// <summary>Order among rules: an earlier tier beats a later one; inside a tier the smaller order; at the same order deny beats allow.</summary>
 public enum PolicyTier : byte
@@ -24,10 +24,20 @@ public static class PolicyPrecedence
 {
     private const uint DenyByte = 255;
     private const uint AllowByte = 1;
+    private const uint PassByte = 0;
 
-    public static uint Of(PolicyTier tier, ushort order, bool deny)
+    public static uint Of(PolicyTier tier, ushort order, RuleAction action, Redirect? redirect = null)
     {
         uint absolute = ((uint)tier << 16) | order;
-        return ((0xFF_FFFFu - absolute) << 8) | (deny ? DenyByte : AllowByte);
+        uint verdict = action switch
+        {
+            RuleAction.Deny => DenyByte,
+            RuleAction.Pass => PassByte,
+            _ => redirect?.Rank ?? AllowByte,
+        };
+        return ((0xFF_FFFFu - absolute) << 8) | verdict;
     }
+
+    /// <summary>Same tier and order, whatever the verdict.</summary>
+    public static bool IsSameLevel(uint a, uint b) => a >> 8 == b >> 8;
 }

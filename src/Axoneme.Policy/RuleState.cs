@@ -10,7 +10,11 @@ internal sealed class RuleState
     public RuleState(NetworkRule rule, SelectorCache selectors)
     {
         Rule = rule;
-        Entry = new PolicyEntry(rule.Deny, PolicyPrecedence.Of(rule.Tier, rule.Order, rule.Deny), 0, RuleOrigins.Of(rule.Origin));
+        Entry = new PolicyEntry(
+            rule.Action == RuleAction.Deny,
+            PolicyPrecedence.Of(rule.Tier, rule.Order, rule.Action, rule.Redirect),
+            rule.Redirect,
+            RuleOrigins.Of(rule.Origin));
         Subject = selectors.Acquire(rule.Subject);
         Subject.SubjectOf.Add(this);
         Peers = rule.Peers is { } peers ? [.. peers.Distinct().Select(selectors.Acquire)] : null;

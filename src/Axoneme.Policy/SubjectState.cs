@@ -14,7 +14,7 @@ namespace Axoneme.Policy;
 internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
 {
     private static readonly PolicyEntry DefaultAllow =
-        new(false, PolicyPrecedence.Of(PolicyTier.Default, 0, deny: false), 0, RuleOrigins.None);
+        new(false, PolicyPrecedence.Of(PolicyTier.Default, 0, RuleAction.Allow), null, RuleOrigins.None);
 
     private readonly Dictionary<(TrafficDirection, SecurityIdentity), PolicyKey[]> _slices = [];
     private readonly HashSet<SecurityIdentity> _dirty = [];
@@ -143,14 +143,32 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
         return slice;
     }
 
-    // Of two entries for one key the larger precedence counts; at the same precedence both are named as origins.
+    // Of two entries for one key the larger precedence counts; at the same one both are named as origins. Two allows of one level are one
+    // allow of both: what a proxy has to let pass is the union.
     private static void Merge(Dictionary<PolicyKey, PolicyEntry> slice, PolicyKey key, PolicyEntry entry)
     {
         ref PolicyEntry? held = ref CollectionsMarshal.GetValueRefOrAddDefault(slice, key, out _);
-        if (held is null || held.Precedence < entry.Precedence)
+        if (held is null)
+            held = entry;
+        else if (!held.Deny && !entry.Deny && PolicyPrecedence.IsSameLevel(held.Precedence, entry.Precedence))
+            held = MergeAllows(held, entry);
+        else if (held.Precedence < entry.Precedence)
             held = entry;
         else if (held.Precedence == entry.Precedence)
             held = held with { Origins = held.Origins.Union(entry.Origins) };
+    }
+
+    private static PolicyEntry MergeAllows(PolicyEntry a, PolicyEntry b)
+    {
+        PolicyEntry first = a.Precedence >= b.Precedence ? a : b;
+        Redirect? redirect = (a.Redirect, b.Redirect) switch
+        {
+            ({ } x, { } y) => x.Merge(y) ?? first.Redirect,
+            ({ } x, null) => x.Widened,
+            (null, { } y) => y.Widened,
+            _ => null,
+        };
+        return first with { Redirect = redirect, Origins = a.Origins.Union(b.Origins) };
     }
 
     /// <summary>

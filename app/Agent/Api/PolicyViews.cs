@@ -71,7 +71,7 @@ internal sealed class PolicyViews(ApiSources sources)
         WriteTexts(json, "labels", rule.Origin.Labels.Select(label => label.ToString()));
         json.WriteString("endpointSelector", rule.Subject.Text);
         json.WriteString("direction", rule.Direction.ToString().ToLowerInvariant());
-        json.WriteString("action", rule.Deny ? "deny" : "allow");
+        json.WriteString("action", rule.Action.ToString().ToLowerInvariant());
         json.WriteBoolean("enableDefaultDeny", rule.DefaultDeny);
         // Without peers a rule is about everybody, with none of them about nobody.
         if (rule.Peers is { } peers)

@@ -37,6 +37,5 @@ internal static class PolicyMapTranslation
         Deny = entry.Deny,
         Precedence = entry.Precedence,
         Cookie = entry.Origins.Cookie,
-        ProxyPort = entry.ProxyPort,
     };
 }

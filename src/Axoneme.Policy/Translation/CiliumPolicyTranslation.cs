@@ -49,7 +49,7 @@ internal static class CiliumPolicyTranslation
             {
                 Subject = subject,
                 Direction = entry.Direction,
-                Deny = entry.Deny,
+                Action = entry.Deny ? RuleAction.Deny : RuleAction.Allow,
                 DefaultDeny = written ?? true,
                 Peers = peers,
                 Ports = ports,

@@ -20,6 +20,7 @@ public sealed class ProjectReferenceTests
     {
         ["Axoneme.Linux"] = Layer.Foundation,
         ["Axoneme.Network"] = Layer.Foundation,
+        ["Axoneme.Dns"] = Layer.Foundation,
         ["Axoneme.Tables"] = Layer.Foundation,
         ["Axoneme.Grpc"] = Layer.Foundation,
         ["Axoneme.Bpf"] = Layer.Foundation,

@@ -18,7 +18,7 @@ internal static class Oracle
         if (matching.Length > 0)
         {
             var best = matching.GroupBy(r => ((int)r.Tier, (int)r.Order)).OrderBy(g => g.Key).First();
-            return !best.Any(r => r.Deny);
+            return !best.Any(r => r.Action == RuleAction.Deny);
         }
 
         bool closed = options.Enforcement == EnforcementMode.Always || selecting.Any(r => r.DefaultDeny);

@@ -17,7 +17,7 @@ public sealed class PolicyEngineTests
         Subject = new LabelsSelector(LabelRequirement.Equal("k8s", "app", app)),
         Direction = TrafficDirection.Ingress,
         Peers = peer is null ? null : [peer],
-        Deny = deny,
+        Action = deny ? RuleAction.Deny : RuleAction.Allow,
         Ports = ports.Length == 0 ? [L4Match.AllPorts(L4Protocol.Any)] : [.. ports],
         Origin = new RuleOrigin(new PolicyObjectKey(PolicyKind.CiliumNetworkPolicy, "blue", "p"), "u", "spec.ingress[0]", LabelSet.Empty),
     };

@@ -75,7 +75,7 @@ internal sealed class RandomWorld(int seed)
     {
         Subject = LabelSelector(),
         Direction = Chance(0.5) ? TrafficDirection.Ingress : TrafficDirection.Egress,
-        Deny = Chance(0.3),
+        Action = Chance(0.3) ? RuleAction.Deny : RuleAction.Allow,
         DefaultDeny = Chance(0.7),
         Tier = Chance(0.8) ? PolicyTier.Normal : Chance(0.5) ? PolicyTier.Admin : PolicyTier.Baseline,
         Order = (ushort)(Chance(0.8) ? 0 : Next(3)),
