@@ -10,6 +10,7 @@
 #include "abi/ipcache.h"
 #include "abi/lb.h"
 #include "abi/limits.h"
+#include "abi/marks.h"
 #include "abi/metrics.h"
 #include "abi/nat.h"
 #include "abi/policy.h"
@@ -66,6 +67,7 @@ KEEP_ENUM(lb_flags);
 KEEP_ENUM(lb_flags2);
 KEEP_ENUM(lb_backend_state);
 KEEP_ENUM(abi_limits);
+KEEP_ENUM(packet_mark);
 KEEP_ENUM(lb_slot0);
 KEEP_ENUM(lb_algorithm);
 KEEP_STRUCT(lb_affinity_key);

@@ -46,7 +46,7 @@ enum ct_flags {
 	CT_REPLY_CLOSING = 1 << 4,   /* TCP: FIN from the other end */
 	CT_RESET = 1 << 5,	     /* TCP: RST from either end */
 	CT_HAIRPIN = 1 << 6,	     /* a pod that reached itself through a service */
-	CT_FROM_HOST = 1 << 7,	     /* the initiator is this node */
+	CT_PROXY = 1 << 7,	     /* its packets pass the proxy of this node */
 	CT_NODE_PORT = 1 << 8,	     /* came from outside through a service of this node */
 	CT_DSR = 1 << 9, /* came through another node: NAT_OUT has the service's address */
 };
@@ -64,9 +64,9 @@ struct ct_entry {
 	__u8 reply_tcp_flags;
 	__u16 rev_nat; /* service that the initiator addressed, key of reverse NAT; 0 none */
 	/* Here ends the half cache line that an established packet needs. */
-	__u32 backend;	       /* service scope: chosen backend */
-	__be16 proxy_port;     /* reserved for redirects to the proxy; 0 none */
-	__be16 nat_port;       /* service scope: source port towards a backend elsewhere; 0 none */
+	__u32 backend;	   /* service scope: chosen backend */
+	__be16 proxy_port; /* where policy sends the connection; 0: CT_PROXY is the proxy's own */
+	__be16 nat_port;   /* service scope: source port towards a backend elsewhere; 0 none */
 	__u64 forward_packets; /* counted when conntrack_accounting is on */
 	__u64 forward_bytes;
 	__u64 reply_packets;

@@ -48,6 +48,9 @@ enum verdict_action {
 	VERDICT_DENIED = 1,
 	VERDICT_REDIRECTED = 2,
 	VERDICT_AUDITED = 3,
+	/* What the shadow policy says where it differs from the one in force. */
+	VERDICT_WOULD_DENY = 4,
+	VERDICT_WOULD_ALLOW = 5,
 };
 
 enum event_flags {
@@ -81,8 +84,8 @@ struct event {
 	struct ip_addr
 	    original_addr; /* destination before translation; for replies the source after */
 	__u32 policy_cookie;
-	__be16 policy_proxy_port;
-	__be16 policy_port; /* as asked of the policy map */
+	__be16 policy_proxy_port; /* VERDICT_REDIRECTED: where to */
+	__be16 policy_port;	  /* as asked of the policy map */
 	__u8 policy_protocol;
 	__u8 policy_direction;	/* enum traffic_direction */
 	__u8 policy_match;	/* enum policy_match */
@@ -109,6 +112,7 @@ enum source_file {
 	FILE_NODE_PORT = 23,
 	FILE_MASQUERADE = 24,
 	FILE_DSR = 25,
+	FILE_PROXY = 26,
 };
 
 ABI_SIZE(event, 200);

@@ -38,11 +38,11 @@ enum policy_flags {
 };
 
 struct policy_entry {
-	__u32 precedence; /* larger wins between the identity's entry and the wildcard's */
-	__u32 cookie;	  /* reported in verdict events: which rules made this entry */
-	__be16 proxy_port;
-	__u8 flags;	 /* enum policy_flags */
-	__u8 prefix_len; /* of the key, less POLICY_PREFIX_STATIC: 0..24 */
+	__u32 precedence;  /* larger wins between the identity's entry and the wildcard's */
+	__u32 cookie;	   /* reported in verdict events: which rules made this entry */
+	__be16 proxy_port; /* of the proxy that what matches has to pass; 0 none */
+	__u8 flags;	   /* enum policy_flags */
+	__u8 prefix_len;   /* of the key, less POLICY_PREFIX_STATIC: 0..24 */
 	__u8 auth_type;
 	__u8 reserved[3];
 };
@@ -51,6 +51,12 @@ enum policy_state_flags {
 	POLICY_INGRESS_ENFORCED = 1 << 0,
 	POLICY_EGRESS_ENFORCED = 1 << 1,
 	POLICY_AUDIT = 1 << 2, /* what would be denied passes and is reported as audited */
+	/* The endpoint's map in cilium_policy_shadow holds the policy as it would be with the
+	 * rules that are on trial, and is asked about new connections besides. What it has no entry
+	 * for would be denied. It never decides.
+	 */
+	POLICY_INGRESS_SHADOWED = 1 << 3,
+	POLICY_EGRESS_SHADOWED = 1 << 4,
 };
 
 /* cilium_policy_state, by endpoint id. Write it after the endpoint's entries: established

@@ -5,6 +5,7 @@
 #include "abi/endpoint.h"
 #include "abi/identity.h"
 #include "abi/ipcache.h"
+#include "abi/marks.h"
 #include "config/nat.h"
 #include "lib/events.h"
 
@@ -13,17 +14,6 @@
 
 #define AF_INET	 2
 #define AF_INET6 10
-
-/* In the mark of a packet. Bits as the host stack's rules of other network plugins expect them: the
- * low 16 bits are ours, the kind is in 0x0f00.
- *
- *   MARK_TRACED    its departure was traced already
- *   MARK_SETTLED   likewise, or is not to be, and its addresses are those to leave with
- */
-#define MARK_KIND_MASK 0x0f00
-#define MARK_TRACED    0x0d00
-#define MARK_SETTLED   0x0300
-#define MARK_HOST      0x0c00
 
 /* One router hop. to gives the new pair of Ethernet addresses, or is null where the kernel fills
  * them in.

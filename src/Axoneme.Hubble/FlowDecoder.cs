@@ -120,7 +120,7 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
         {
             PolicyAction.Denied => Verdict.Dropped,
             PolicyAction.Redirected => Verdict.Redirected,
-            PolicyAction.Audited => Verdict.Audit,
+            PolicyAction.Audited or PolicyAction.WouldDeny or PolicyAction.WouldAllow => Verdict.Audit,
             _ => Verdict.Forwarded,
         };
         flow.Direction = kernel.IsEgressPolicy ? TrafficDirection.Egress : TrafficDirection.Ingress;
@@ -128,7 +128,7 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
         flow.DropReason = isDenied ? kernel.DropReason : (byte)0;
         // Verdicts are about the packet that opens a connection, hence never about a reply.
         flow.IsReplyKnown = !isDenied;
-        if (kernel.PolicyCookie != 0 && kernel.PolicyAction != PolicyAction.Audited)
+        if (kernel.PolicyCookie != 0 && kernel.PolicyAction is not (PolicyAction.Audited or PolicyAction.WouldAllow))
             flow.Policies = enrichment.FindPolicies(kernel.PolicyCookie);
     }
 }

@@ -166,7 +166,7 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
         if (record.Policies.IsEmpty)
             return;
         bool isEgress = record.Direction == TrafficDirection.Egress;
-        Google.Protobuf.Collections.RepeatedField<Policy> target = record.Verdict == Verdict.Dropped
+        Google.Protobuf.Collections.RepeatedField<Policy> target = record.Verdict is Verdict.Dropped or Verdict.Audit
             ? (isEgress ? flow.EgressDeniedBy : flow.IngressDeniedBy)
             : (isEgress ? flow.EgressAllowedBy : flow.IngressAllowedBy);
         foreach (FlowPolicy policy in record.Policies)

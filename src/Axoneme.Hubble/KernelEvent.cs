@@ -19,12 +19,19 @@ public enum MonitorEvent
     Agent = 130,
 }
 
+/// <summary>What the policy says of a packet, as the kernel numbers it (<see cref="VerdictAction"/>).</summary>
 public enum PolicyAction
 {
     Allowed = 0,
     Denied = 1,
     Redirected = 2,
     Audited = 3,
+
+    /// <summary>It passes, but the rules on trial (shadow) would deny it; <see cref="KernelEvent.PolicyCookie"/> is of those.</summary>
+    WouldDeny = 4,
+
+    /// <summary>It is denied, but the rules on trial would let it pass.</summary>
+    WouldAllow = 5,
 }
 
 /// <summary>What a kernel program reports of one packet; numbers in host order. Members that do not apply are zero.</summary>

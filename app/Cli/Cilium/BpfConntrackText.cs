@@ -35,7 +35,7 @@ internal sealed class BpfConntrackText(TextWriter output, AgentFlags flags)
     private static ConnectionModel Model(ConntrackEntry entry, IReadOnlySet<IpAddress> local)
     {
         // One entry serves both ends. It is told from the end that is on this node; with both here, from the one that connected.
-        bool isOut = entry.Flags.HasFlag(CtFlags.FromHost) || local.Contains(entry.Source.Address) || !local.Contains(entry.Destination.Address);
+        bool isOut = local.Contains(entry.Source.Address) || !local.Contains(entry.Destination.Address);
         return new ConnectionModel
         {
             Protocol = BpfPolicyText.Name(entry.Source.Protocol),
@@ -71,8 +71,8 @@ internal sealed class BpfConntrackText(TextWriter output, AgentFlags flags)
             yield return "SeenNonSyn";
         if (flags.HasFlag(CtFlags.Replied))
             yield return "Replied";
-        if (flags.HasFlag(CtFlags.FromHost))
-            yield return "FromHost";
+        if (flags.HasFlag(CtFlags.Proxy))
+            yield return "ProxyRedirect";
         if (flags.HasFlag(CtFlags.NodePort))
             yield return "NodePort";
         if (flags.HasFlag(CtFlags.Dsr))

@@ -45,7 +45,7 @@ public enum CtFlags : uint
     [CType("CT_REPLY_CLOSING")] ReplyClosing = 16,
     [CType("CT_RESET")] Reset = 32,
     [CType("CT_HAIRPIN")] Hairpin = 64,
-    [CType("CT_FROM_HOST")] FromHost = 128,
+    [CType("CT_PROXY")] Proxy = 128,
     [CType("CT_NODE_PORT")] NodePort = 256,
     [CType("CT_DSR")] Dsr = 512,
 }
@@ -274,6 +274,18 @@ public enum NatFlags : uint
     [CType("NAT_PEER_CLOSING")] PeerClosing = 64,
 }
 
+[CType("enum packet_mark")]
+public enum PacketMark : uint
+{
+    [CType("MARK_KIND_MASK")] KindMask = 3840,
+    [CType("MARK_TO_PROXY")] ToProxy = 512,
+    [CType("MARK_SETTLED")] Settled = 768,
+    [CType("MARK_FROM_PROXY")] FromProxy = 2816,
+    [CType("MARK_HOST")] Host = 3072,
+    [CType("MARK_TRACED")] Traced = 3328,
+    [CType("MARK_PAYLOAD_SHIFT")] PayloadShift = 16,
+}
+
 [CType("enum pod_call")]
 public enum PodCall : uint
 {
@@ -317,6 +329,8 @@ public enum PolicyStateFlags : uint
     [CType("POLICY_INGRESS_ENFORCED")] IngressEnforced = 1,
     [CType("POLICY_EGRESS_ENFORCED")] EgressEnforced = 2,
     [CType("POLICY_AUDIT")] Audit = 4,
+    [CType("POLICY_INGRESS_SHADOWED")] IngressShadowed = 8,
+    [CType("POLICY_EGRESS_SHADOWED")] EgressShadowed = 16,
 }
 
 [CType("enum reserved_identity")]
@@ -355,6 +369,7 @@ public enum SourceFile : uint
     [CType("FILE_NODE_PORT")] NodePort = 23,
     [CType("FILE_MASQUERADE")] Masquerade = 24,
     [CType("FILE_DSR")] Dsr = 25,
+    [CType("FILE_PROXY")] Proxy = 26,
 }
 
 [CType("enum trace_aggregation")]
@@ -397,4 +412,6 @@ public enum VerdictAction : uint
     [CType("VERDICT_DENIED")] Denied = 1,
     [CType("VERDICT_REDIRECTED")] Redirected = 2,
     [CType("VERDICT_AUDITED")] Audited = 3,
+    [CType("VERDICT_WOULD_DENY")] WouldDeny = 4,
+    [CType("VERDICT_WOULD_ALLOW")] WouldAllow = 5,
 }

@@ -112,6 +112,8 @@ public sealed class DecodeTests
     [InlineData(PolicyAction.Denied, Verdict.Dropped, false)]
     [InlineData(PolicyAction.Redirected, Verdict.Redirected, true)]
     [InlineData(PolicyAction.Audited, Verdict.Audit, true)]
+    [InlineData(PolicyAction.WouldDeny, Verdict.Audit, true)]
+    [InlineData(PolicyAction.WouldAllow, Verdict.Audit, true)]
     public void Policy_verdict_maps_to_its_verdict(PolicyAction action, Verdict expected, bool knowsReply)
     {
         Flow flow = Decode(new KernelEvent
@@ -129,7 +131,7 @@ public sealed class DecodeTests
         Assert.Equal(knowsReply ? false : null, flow.IsReply);
         Assert.Equal(action == PolicyAction.Denied ? DropReason.PolicyDenied : DropReason.Unknown, flow.DropReasonDesc);
         Assert.Equal(action is PolicyAction.Allowed or PolicyAction.Redirected ? 1 : 0, flow.EgressAllowedBy.Count);
-        Assert.Equal(action == PolicyAction.Denied ? 1 : 0, flow.EgressDeniedBy.Count);
+        Assert.Equal(action is PolicyAction.Denied or PolicyAction.WouldDeny ? 1 : 0, flow.EgressDeniedBy.Count);
         Assert.Empty(flow.IngressAllowedBy);
     }
 

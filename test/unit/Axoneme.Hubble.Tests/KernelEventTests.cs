@@ -38,7 +38,7 @@ public sealed class KernelEventTests
         Assert.Equal((int)Api.TraceObservationPoint.FromNetwork, (int)TracePoint.FromNetwork);
         Assert.Equal((int)Api.TraceReason.Established, (int)CtState.Established);
         Assert.Equal((int)MonitorEvent.PolicyVerdict, (int)EventType.PolicyVerdict);
-        Assert.Equal((int)PolicyAction.Audited, (int)VerdictAction.Audited);
+        Assert.All(Enum.GetValues<PolicyAction>(), action => Assert.Equal(action.ToString(), ((VerdictAction)action).ToString()));
     }
 
     [Fact]
