@@ -21,6 +21,7 @@ public sealed class ProjectReferenceTests
         ["Axoneme.Linux"] = Layer.Foundation,
         ["Axoneme.Network"] = Layer.Foundation,
         ["Axoneme.Dns"] = Layer.Foundation,
+        ["Axoneme.DnsProxy"] = Layer.Foundation,
         ["Axoneme.Tables"] = Layer.Foundation,
         ["Axoneme.Grpc"] = Layer.Foundation,
         ["Axoneme.Bpf"] = Layer.Foundation,
@@ -39,7 +40,7 @@ public sealed class ProjectReferenceTests
     };
 
     // Features are pure: whoever needs one of these does I/O.
-    private static readonly string[] ClosedToFeatures = ["Axoneme.Linux", "Axoneme.Bpf", "Axoneme.Netlink", "Axoneme.Datapath", "Axoneme.Cni"];
+    private static readonly string[] ClosedToFeatures = ["Axoneme.Linux", "Axoneme.Bpf", "Axoneme.Netlink", "Axoneme.Datapath", "Axoneme.Cni", "Axoneme.DnsProxy"];
 
     public static TheoryData<string> Libraries() => [.. ProjectsIn("src").Select(p => p.Name)];
 
