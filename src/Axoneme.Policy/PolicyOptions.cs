@@ -32,6 +32,9 @@ public sealed record PolicyOptions
     /// <summary>The own node reaches its pods unless a rule denies it (<c>allow-localhost</c>).</summary>
     public bool AllowLocalhost { get; init; } = true;
 
+    /// <summary>Rules with a nodeSelector police the node itself (<c>enable-host-firewall</c>); else they are valid and do nothing.</summary>
+    public bool EnableHostFirewall { get; init; }
+
     public bool EnableSctp { get; init; }
 
     public bool EnableIcmpRules { get; init; } = true;

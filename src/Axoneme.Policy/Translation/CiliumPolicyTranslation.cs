@@ -42,7 +42,8 @@ internal static class CiliumPolicyTranslation
         {
             bool? written = entry.Direction == TrafficDirection.Ingress ? rule.EnableDefaultDeny?.Ingress : rule.EnableDefaultDeny?.Egress;
             ImmutableArray<IdentitySelector>? peers = CiliumPeers.Translate(context, entry, isInit, groups);
-            ImmutableArray<L4Match> ports = CiliumPorts.Translate(context, entry);
+            ImmutableArray<L4Match> ports =
+                CiliumPorts.Translate(context, rule.NodeSelector is null ? entry : HostEntries.WithoutNames(context, entry));
             if (subject is null)
                 continue;
             context.Rules.Add(new NetworkRule
@@ -70,11 +71,13 @@ internal static class CiliumPolicyTranslation
 
         if (rule.NodeSelector is { } nodes)
         {
-            if (clusterwide)
-                context.Warn($"{path}.nodeSelector", $"has no effect: the host firewall is {TranslationContext.NotAvailable}");
-            else
+            List<LabelRequirement> labels = SelectorTranslation.Requirements(context, $"{path}.nodeSelector", nodes, Label.Any);
+            if (!clusterwide)
                 context.Error($"{path}.nodeSelector", "is for CiliumClusterwideNetworkPolicy only");
-            SelectorTranslation.Requirements(context, $"{path}.nodeSelector", nodes, Label.Any);
+            else if (context.Options.EnableHostFirewall)
+                return (SelectorTranslation.NodeSubject(labels), false);
+            else
+                context.Warn($"{path}.nodeSelector", "has no effect: the host firewall is off (enable-host-firewall)");
             return default;
         }
 

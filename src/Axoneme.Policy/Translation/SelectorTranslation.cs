@@ -45,6 +45,10 @@ internal static class SelectorTranslation
     public static IdentitySelector ClusterwideSubject(List<LabelRequirement> requirements)
         => new LabelsSelector(requirements.Append(new LabelRequirement(Label.Reserved, "host", LabelOperator.DoesNotExist)));
 
+    /// <summary>Who a rule for nodes is for: the node itself, if it has the labels.</summary>
+    public static IdentitySelector NodeSubject(List<LabelRequirement> requirements)
+        => new LabelsSelector(requirements.Append(LabelRequirement.Exists(Label.Reserved, "host")));
+
     /// <summary>A peer of a CiliumNetworkPolicy (own namespace unless it names one) or of a cluster-wide one (any pod).</summary>
     public static IdentitySelector Peer(TranslationContext context, string path, LabelSelector selector, bool subjectIsInit)
     {
