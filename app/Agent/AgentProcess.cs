@@ -220,7 +220,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             TimeProvider.System);
         if (!options.EnableHubble)
             return observer;
-        var hubble = new HubbleServer(options, node, observer, control.RemoteNodes, events, loggers);
+        var hubble = new HubbleServer(options, node, observer, control.RemoteNodes, events, control.Policies.WhenReleased, loggers);
         _modules.Start("flow-names", enrichment.RunAsync, cancellation);
         _modules.Start("flow-events", hubble.ConsumeAsync, cancellation);
         _modules.Start("flow-losses", hubble.ReportLossesAsync, cancellation);

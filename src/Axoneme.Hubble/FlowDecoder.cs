@@ -8,13 +8,14 @@ namespace Axoneme.Hubble;
 /// <summary>Turns kernel events into records. Bytes of the packet come from the network: nothing in them makes decoding fail.</summary>
 internal sealed class FlowDecoder(IFlowEnrichment enrichment)
 {
+    private readonly DeniedPackets _denied = new();
+
     public void Decode(in KernelEvent kernel, out FlowRecord flow)
     {
         PacketHeaders packet = PacketHeaders.Parse(kernel.Packet, kernel.StartsAtIp);
         flow = default;
         flow.Type = kernel.Type;
         flow.SourceNames = flow.DestinationNames = [];
-        flow.Policies = [];
         SetPacket(ref flow, packet);
         flow.SourceIdentity = kernel.SourceIdentity;
         flow.DestinationIdentity = kernel.DestinationIdentity;
@@ -82,7 +83,7 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
         return identity == endpoint.Identity ? endpoint.Labels : enrichment.FindLabels(identity);
     }
 
-    private static void SetDrop(ref FlowRecord flow, in KernelEvent kernel)
+    private void SetDrop(ref FlowRecord flow, in KernelEvent kernel)
     {
         flow.Verdict = Verdict.Dropped;
         flow.DropReason = kernel.DropReason;
@@ -90,6 +91,10 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
         flow.SourceLine = kernel.SourceLine;
         if (kernel.EndpointId != 0)
             flow.Direction = flow.Source?.Id == kernel.EndpointId ? TrafficDirection.Egress : TrafficDirection.Ingress;
+        if (_denied.TryExplain(ref flow, kernel.TimestampNs) || flow.DropReason != (byte)DropReason.PolicyDenied || kernel.EndpointId == 0)
+            return;
+        // The verdict was lost, or verdicts are not reported: what no rule matched explains itself.
+        flow.Attribution = enrichment.FindDefaultDeny(kernel.EndpointId, flow.Direction == TrafficDirection.Egress, isShadow: false);
     }
 
     private void SetTrace(ref FlowRecord flow, in KernelEvent kernel)
@@ -123,12 +128,32 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
             PolicyAction.Audited or PolicyAction.WouldDeny or PolicyAction.WouldAllow => Verdict.Audit,
             _ => Verdict.Forwarded,
         };
+        flow.Hypothesis = kernel.PolicyAction switch
+        {
+            PolicyAction.Audited => VerdictHypothesis.Audit,
+            PolicyAction.WouldDeny => VerdictHypothesis.WouldDeny,
+            PolicyAction.WouldAllow => VerdictHypothesis.WouldAllow,
+            _ => VerdictHypothesis.None,
+        };
         flow.Direction = kernel.IsEgressPolicy ? TrafficDirection.Egress : TrafficDirection.Ingress;
         flow.PolicyMatch = kernel.PolicyMatch;
         flow.DropReason = isDenied ? kernel.DropReason : (byte)0;
+        flow.WasEstablished = kernel.TraceReason == (byte)TraceReason.Established;
         // Verdicts are about the packet that opens a connection, hence never about a reply.
         flow.IsReplyKnown = !isDenied;
-        if (kernel.PolicyCookie != 0 && kernel.PolicyAction is not (PolicyAction.Audited or PolicyAction.WouldAllow))
-            flow.Policies = enrichment.FindPolicies(kernel.PolicyCookie);
+        flow.Attribution = Attribution(kernel);
+        if (isDenied)
+            _denied.Note(flow, kernel.TimestampNs);
+    }
+
+    // Entries without a cookie were asked for by no policy. Without an entry nothing matched, which only a closed direction does not let pass.
+    private FlowAttribution? Attribution(in KernelEvent kernel)
+    {
+        if (kernel.PolicyCookie != 0)
+            return enrichment.FindRules(kernel.PolicyCookie);
+        bool isRefusal = kernel.PolicyAction is PolicyAction.Denied or PolicyAction.Audited or PolicyAction.WouldDeny;
+        if (!isRefusal || (kernel.PolicyAction == PolicyAction.Denied && kernel.DropReason != (byte)DropReason.PolicyDenied))
+            return null;
+        return enrichment.FindDefaultDeny(kernel.EndpointId, kernel.IsEgressPolicy, isShadow: kernel.PolicyAction == PolicyAction.WouldDeny);
     }
 }

@@ -32,7 +32,7 @@ internal struct FlowRecord
     public FlowService? DestinationService;
     public ImmutableArray<string> SourceNames;
     public ImmutableArray<string> DestinationNames;
-    public ImmutableArray<FlowPolicy> Policies;
+    public FlowAttribution? Attribution;
     public string? InterfaceName;
     public IMessage? Message;
 
@@ -60,6 +60,12 @@ internal struct FlowRecord
     public bool IsReply;
     public bool IsReplyKnown;
 
+    /// <summary>Verdicts: the packet belongs to a connection that policy let pass before.</summary>
+    public bool WasEstablished;
+
+    /// <summary>Verdicts: said of what would happen.</summary>
+    public VerdictHypothesis Hypothesis;
+
     public readonly bool IsFlow => Message is null;
 
     public readonly bool HasIp => Layer >= PacketLayer.IPv4;
@@ -67,4 +73,19 @@ internal struct FlowRecord
     public readonly IpAddress SourceIp => IsV6 ? IpAddress.FromV6(SourceAddress) : IpAddress.FromV4((uint)SourceAddress);
 
     public readonly IpAddress DestinationIp => IsV6 ? IpAddress.FromV6(DestinationAddress) : IpAddress.FromV4((uint)DestinationAddress);
+}
+
+/// <summary>What makes a verdict one that was not carried out.</summary>
+internal enum VerdictHypothesis : byte
+{
+    None,
+
+    /// <summary>The endpoint is in audit mode.</summary>
+    Audit,
+
+    /// <summary>Rules that are not enforced (shadow) would have denied what passed.</summary>
+    WouldDeny,
+
+    /// <summary>Rules that are not enforced would have let pass what was denied.</summary>
+    WouldAllow,
 }

@@ -11,6 +11,9 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
 {
     private const string NamespaceLabel = "io.kubernetes.pod.namespace";
 
+    // The message has no field for rules, and its labels are free.
+    private const string RuleLabel = "axoneme:rule";
+
     private readonly string _nodeName = options.AbsoluteNodeName;
 
     public Flow Render(in FlowRecord record)
@@ -25,7 +28,7 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
             NodeName = _nodeName,
             TrafficDirection = record.Direction,
             EventType = new CiliumEventType { Type = (int)record.Type, SubType = SubType(record) },
-            Summary = FlowSummary.Of(record),
+            Summary = Summary(record),
             ProxyPort = record.ProxyPort,
             PolicyMatchType = record.PolicyMatch,
         };
@@ -161,20 +164,32 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
         flow.Reply = isReply;
     }
 
+    private static string Summary(in FlowRecord record)
+    {
+        string packet = FlowSummary.Of(record);
+        string sentence = VerdictSentence.Of(record);
+        return sentence.Length == 0 ? packet : $"{packet}; {sentence}";
+    }
+
+    // What would be denied is under "denied" too: the verdict says that it was not.
     private static void SetPolicies(Flow flow, in FlowRecord record)
     {
-        if (record.Policies.IsEmpty)
+        if (record.Attribution is not { } attribution)
             return;
         bool isEgress = record.Direction == TrafficDirection.Egress;
-        Google.Protobuf.Collections.RepeatedField<Policy> target = record.Verdict is Verdict.Dropped or Verdict.Audit
+        bool isDenial = record.Verdict == Verdict.Dropped || record.Hypothesis is VerdictHypothesis.Audit or VerdictHypothesis.WouldDeny;
+        Google.Protobuf.Collections.RepeatedField<Policy> target = isDenial
             ? (isEgress ? flow.EgressDeniedBy : flow.IngressDeniedBy)
             : (isEgress ? flow.EgressAllowedBy : flow.IngressAllowedBy);
-        foreach (FlowPolicy policy in record.Policies)
+        foreach (FlowPolicy policy in attribution.Policies)
         {
             var message = new Policy { Name = policy.Name, Namespace = policy.Namespace, Kind = policy.Kind, Revision = policy.Revision };
             message.Labels.Add(policy.Labels);
+            message.Labels.Add(policy.Rules.Select(rule => $"{RuleLabel}={rule}"));
             target.Add(message);
         }
+
+        flow.PolicyLog.Add(attribution.Logs);
     }
 
     private static string Mac(ulong address)

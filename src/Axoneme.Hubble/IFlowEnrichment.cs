@@ -23,8 +23,14 @@ public interface IFlowEnrichment
     /// <summary>DNS names through which the endpoint learned of the address, without the trailing dot.</summary>
     ImmutableArray<string> FindNames(ushort endpointId, IpAddress address);
 
-    /// <summary>The policies behind a verdict's cookie; empty when the cookie is not (or no longer) known.</summary>
-    ImmutableArray<FlowPolicy> FindPolicies(uint cookie);
+    /// <summary>The rules behind a verdict's cookie; null when the cookie is not (or no longer) known.</summary>
+    FlowAttribution? FindRules(uint cookie);
+
+    /// <summary>Why the endpoint refuses what no rule allows; null when the endpoint is unknown or open in the direction.</summary>
+    /// <param name="endpointId">Of this node.</param>
+    /// <param name="isEgress">Of the endpoint.</param>
+    /// <param name="isShadow">Rules that are not enforced count too.</param>
+    FlowAttribution? FindDefaultDeny(ushort endpointId, bool isEgress, bool isShadow);
 
     /// <summary>Name of a network device; null when it is unknown.</summary>
     string? FindInterface(uint index);
@@ -46,12 +52,6 @@ public sealed record FlowEndpoint(ushort Id, SecurityIdentity Identity, LabelSet
 public sealed record FlowWorkload(string Kind, string Name);
 
 public sealed record FlowService(string Namespace, string Name);
-
-/// <summary>A policy that decided; <see cref="Kind"/> as in its manifest.</summary>
-public sealed record FlowPolicy(string Kind, string Namespace, string Name, ulong Revision)
-{
-    public ImmutableArray<string> Labels { get; init; } = [];
-}
 
 /// <summary>What a Hubble server says about itself.</summary>
 public sealed record HubbleOptions

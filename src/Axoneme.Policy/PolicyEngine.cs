@@ -85,6 +85,12 @@ public sealed class PolicyEngine
     /// <summary>As of the last commit; null when the endpoint is unknown.</summary>
     public EndpointPolicy? FindEndpoint(ushort endpointId) => _endpoints.GetValueOrDefault(endpointId)?.Policy;
 
+    public IReadOnlyCollection<ushort> EndpointIds => _endpoints.Keys;
+
+    /// <summary>The rules that select the endpoint, in no order; none when it is unknown. The same instance until one comes or goes.</summary>
+    public IReadOnlyCollection<NetworkRule> RulesOf(ushort endpointId)
+        => _endpoints.TryGetValue(endpointId, out SubjectState? subject) ? subject.RuleList : [];
+
     public PolicyDocument? FindPolicy(PolicyObjectKey key) => _documents.TryGetValue(key, out var held) ? held.Document : null;
 
     public void UpsertPolicy(PolicyDocument document)

@@ -18,6 +18,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
 
     private readonly Dictionary<(TrafficDirection, SecurityIdentity), PolicyKey[]> _slices = [];
     private readonly HashSet<SecurityIdentity> _dirty = [];
+    private IReadOnlyCollection<NetworkRule>? _ruleList;
     private EndpointPolicy _policy = new(identity, 0, false, false, ImmutableDictionary<PolicyKey, PolicyEntry>.Empty);
 
     public SecurityIdentity Identity { get; } = identity;
@@ -25,6 +26,9 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
     public NamedPorts Ports { get; } = ports;
 
     public HashSet<RuleState> Rules { get; } = [];
+
+    /// <summary>The same instance until a rule comes or goes.</summary>
+    public IReadOnlyCollection<NetworkRule> RuleList => _ruleList ??= [.. Rules.Select(r => r.Rule)];
 
     public HashSet<ushort> Endpoints { get; } = [];
 
@@ -37,6 +41,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
         if (Rules.Add(rule))
             MarkPeers(rule, selectors);
         rule.Subjects.Add(this);
+        _ruleList = null;
     }
 
     public void Remove(RuleState rule, SelectorCache selectors)
@@ -44,6 +49,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
         if (Rules.Remove(rule))
             MarkPeers(rule, selectors);
         rule.Subjects.Remove(this);
+        _ruleList = null;
     }
 
     /// <summary>Marks what every subject has: anyone and the own node, whose entries depend on whether a direction is enforced.</summary>

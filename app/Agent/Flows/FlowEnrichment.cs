@@ -34,6 +34,7 @@ internal sealed class FlowEnrichment(
     private readonly ConcurrentDictionary<L4Address, FlowService> _services = new();
     private readonly ConcurrentDictionary<uint, FlowEndpoint> _byIdentity = new();
     private readonly ConcurrentDictionary<uint, string> _interfaces = new();
+    private readonly VerdictAttribution _attribution = new(policies.Cookies, policies.DefaultDenies);
 
     public Task RunAsync(CancellationToken cancellation) => Task.WhenAll(
         cluster.CiliumEndpoints.FollowAsync(NotePod, log, cancellation),
@@ -61,13 +62,10 @@ internal sealed class FlowEnrichment(
     // Names are learnt by the DNS proxy, which is not there yet.
     public ImmutableArray<string> FindNames(ushort endpointId, IpAddress address) => [];
 
-    public ImmutableArray<FlowPolicy> FindPolicies(uint cookie)
-    {
-        RuleOrigins? origins = policies.Cookies.Find(cookie);
-        return origins is null
-            ? []
-            : [.. origins.Rules.Select(rule => rule.Policy).Distinct().Select(p => new FlowPolicy(p.Kind.ToString(), p.Namespace, p.Name, 0))];
-    }
+    public FlowAttribution? FindRules(uint cookie) => _attribution.OfCookie(cookie);
+
+    public FlowAttribution? FindDefaultDeny(ushort endpointId, bool isEgress, bool isShadow)
+        => _attribution.OfDefault(endpointId, isEgress ? TrafficDirection.Egress : TrafficDirection.Ingress, isShadow);
 
     public string? FindInterface(uint index) => _interfaces.GetValueOrDefault(index);
 

@@ -15,7 +15,8 @@ namespace Axoneme.Agent.Flows;
 
 /// <summary>Kernel events into the ring of flows, and the ring to Hubble clients on the unix socket and on TCP.</summary>
 internal sealed class HubbleServer(
-    AgentOptions options, LocalNode node, HubbleObserver observer, RemoteNodes nodes, EventSource events, ILoggerFactory loggers)
+    AgentOptions options, LocalNode node, HubbleObserver observer, RemoteNodes nodes, EventSource events, Task whenExplained,
+    ILoggerFactory loggers)
 {
     private const int DefaultPort = 4244;
     private static readonly TimeSpan LossInterval = TimeSpan.FromSeconds(1);
@@ -24,6 +25,10 @@ internal sealed class HubbleServer(
     // woken once for a batch instead of once for each event, which is processor time that the pods' connections would pay.
     private static readonly TimeSpan BatchTime = TimeSpan.FromMilliseconds(5);
 
+    // After a start the kernel's events wait in their rings until the rules behind them are known; but not for an API server that is away,
+    // as the rings would overflow.
+    private static readonly TimeSpan ExplanationPatience = TimeSpan.FromSeconds(10);
+
     // Nobody waits longer for the agent to end.
     private static readonly TimeSpan IdleTime = TimeSpan.FromMilliseconds(500);
 
@@ -31,8 +36,11 @@ internal sealed class HubbleServer(
     private readonly PeerDirectory _peers = new();
 
     /// <summary>Decodes events until cancelled, on a thread of its own.</summary>
-    public Task ConsumeAsync(CancellationToken cancellation) => Task.Factory.StartNew(
-        () => Consume(cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    public async Task ConsumeAsync(CancellationToken cancellation)
+    {
+        await whenExplained.WaitAsync(ExplanationPatience, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.Factory.StartNew(() => Consume(cancellation), cancellation, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+    }
 
     /// <summary>Tells clients of events that found no room in the kernel's buffers.</summary>
     public async Task ReportLossesAsync(CancellationToken cancellation)

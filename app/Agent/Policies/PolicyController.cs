@@ -56,6 +56,12 @@ internal sealed class PolicyController
     /// <summary>What the rules behind a verdict's cookie are; for flows.</summary>
     public CookieIndex Cookies { get; } = new();
 
+    /// <summary>Which rules close an endpoint for what no rule allows; for flows.</summary>
+    public DefaultDenyIndex DefaultDenies { get; } = new();
+
+    /// <summary>Completes when the first policies are published: from then on cookies and endpoints can be explained.</summary>
+    public Task WhenReleased => _released.Task;
+
     /// <summary>Completes when the endpoint's map is as the table's revision says. Set by whoever runs the reconciler.</summary>
     public Func<ushort, long, CancellationToken, Task<ReconcileStatus<ushort>?>> WhenInKernelAsync { get; set; } =
         static (_, _, _) => Task.FromResult<ReconcileStatus<ushort>?>(null);
@@ -112,6 +118,7 @@ internal sealed class PolicyController
         lock (_gate)
         {
             _engine.RemoveEndpoint(id);
+            DefaultDenies.Forget(id);
             _updates.Writer.TryWrite((null, id, new TaskCompletionSource()));
         }
     }
@@ -128,11 +135,17 @@ internal sealed class PolicyController
         }
     }
 
-    // Inside the lock, so that updates are queued in the order of their revisions.
+    // Inside the lock, so that updates are queued in the order of their revisions. Flows are told of the rules before the kernel is, which
+    // reports by them as soon as it has them.
     private Task Commit()
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _updates.Writer.TryWrite((_engine.Commit(), 0, done));
+        PolicyUpdate update = _engine.Commit();
+        foreach (EndpointPolicyChange change in update.Endpoints)
+            Cookies.Learn(change.Delta);
+        Cookies.Trim(_engine);
+        DefaultDenies.Learn(_engine);
+        _updates.Writer.TryWrite((update, 0, done));
         return done.Task;
     }
 
@@ -149,7 +162,6 @@ internal sealed class PolicyController
         {
             foreach (EndpointPolicyChange change in update.Endpoints)
             {
-                Cookies.Learn(change.Delta);
                 writer.TryGet(change.EndpointId, out EndpointPolicy? before);
                 writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase));
             }

@@ -68,7 +68,7 @@ internal static class FlowText
         {
             Verdict.Forwarded or Verdict.Redirected => ("ALLOWED", flow.EgressAllowedBy.Concat(flow.IngressAllowedBy)),
             Verdict.Dropped or Verdict.Error => ("DENIED", flow.EgressDeniedBy.Concat(flow.IngressDeniedBy)),
-            Verdict.Audit => ("AUDITED", Enumerable.Empty<Policy>()),
+            Verdict.Audit => ("AUDITED", flow.EgressDeniedBy.Concat(flow.IngressDeniedBy).Concat(flow.EgressAllowedBy).Concat(flow.IngressAllowedBy)),
             _ => (ProtoName.Of(flow.Verdict), Enumerable.Empty<Policy>()),
         };
         string names = withPolicies ? string.Join(", ", policies.Select(p => $"{p.Name} ({p.Kind})")) : "";

@@ -32,6 +32,27 @@ public sealed class FlowTests(NativeLab lab)
     }
 
     [Fact]
+    public async Task Verdicts_and_drops_name_the_policies_that_decided()
+    {
+        const string Shown = "--last 30 --print-policy-names --to-pod guarded/server";
+        string[] server = [$"axl tcp {lab.V4("guarded/server")} 7 10"];
+        await using IAsyncDisposable policy = await lab.WithAsync("""
+            {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: named, namespace: guarded}, spec: {endpointSelector: {matchLabels: {app: server}},
+             ingress: [{fromEndpoints: [{matchLabels: {app: friend}}]}], ingressDeny: [{fromEndpoints: [{matchLabels: {k8s:io.kubernetes.pod.namespace: other}}]}]}}
+            """);
+        await lab.ExpectAsync("exec guarded/friend", server);
+        await lab.ExpectAsync("exec guarded/stranger", [], server);
+        await lab.ExpectAsync("exec other/visitor", [], server);
+        await ObserveAsync("node2", $"{Shown} --from-pod guarded/friend --type policy-verdict", t => t.Contains("ALLOWED BY named (CiliumNetworkPolicy)"));
+        const string Default = "; default deny in direction ingress because CiliumNetworkPolicy guarded/named selects guarded/server, none matches)";
+        await ObserveAsync("node2", $"{Shown} --from-pod guarded/stranger --type policy-verdict", t => t.Contains("DENIED BY named (CiliumNetworkPolicy)") && t.Contains(Default));
+        await ObserveAsync("node2", $"{Shown} --from-pod guarded/stranger --type drop", t => t.Contains("Policy denied DROPPED") && t.Contains(Default));
+        const string Rule = "; denied in direction ingress by CiliumNetworkPolicy guarded/named (spec.ingressDeny[0]))";
+        await ObserveAsync("node2", $"{Shown} --from-pod other/visitor --type drop", t => t.Contains("denylist DROPPED") && t.Contains(Rule));
+        await ObserveAsync("node2", "--last 30 --to-pod guarded/server --from-pod other/visitor --type drop -o json", t => t.Contains("axoneme:rule=spec.ingressDeny[0]"));
+    }
+
+    [Fact]
     public async Task Filters_leave_out_what_they_should()
     {
         await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/near")} 7", $"axl udp {lab.V4("work/near")} 7"]);

@@ -104,7 +104,7 @@ public sealed class DecodeTests
         Assert.Equal(TrafficDirection.Ingress, flow.TrafficDirection);
         Assert.Null(flow.IsReply);
         Assert.Equal(["reserved:world"], flow.Source.Labels);
-        Assert.Equal("UDP", flow.Summary);
+        Assert.StartsWith("UDP; default deny in direction ingress", flow.Summary, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -130,8 +130,8 @@ public sealed class DecodeTests
         Assert.Equal((TrafficDirection.Egress, 2u), (flow.TrafficDirection, flow.PolicyMatchType));
         Assert.Equal(knowsReply ? false : null, flow.IsReply);
         Assert.Equal(action == PolicyAction.Denied ? DropReason.PolicyDenied : DropReason.Unknown, flow.DropReasonDesc);
-        Assert.Equal(action is PolicyAction.Allowed or PolicyAction.Redirected ? 1 : 0, flow.EgressAllowedBy.Count);
-        Assert.Equal(action is PolicyAction.Denied or PolicyAction.WouldDeny ? 1 : 0, flow.EgressDeniedBy.Count);
+        Assert.Equal(action is PolicyAction.Allowed or PolicyAction.Redirected or PolicyAction.WouldAllow ? 1 : 0, flow.EgressAllowedBy.Count);
+        Assert.Equal(action is PolicyAction.Denied or PolicyAction.Audited or PolicyAction.WouldDeny ? 1 : 0, flow.EgressDeniedBy.Count);
         Assert.Empty(flow.IngressAllowedBy);
     }
 
@@ -251,7 +251,9 @@ public sealed class DecodeTests
 
         public System.Collections.Immutable.ImmutableArray<string> FindNames(ushort endpointId, IpAddress address) => [];
 
-        public System.Collections.Immutable.ImmutableArray<FlowPolicy> FindPolicies(uint cookie) => [];
+        public FlowAttribution? FindRules(uint cookie) => null;
+
+        public FlowAttribution? FindDefaultDeny(ushort endpointId, bool isEgress, bool isShadow) => null;
 
         public string? FindInterface(uint index) => null;
     }

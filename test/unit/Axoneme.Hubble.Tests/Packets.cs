@@ -76,6 +76,9 @@ internal sealed class KnownCluster : IFlowEnrichment
         PodName = "db-0",
     };
 
+    public static readonly FlowPolicy AllowDb =
+        new("CiliumNetworkPolicy", "shop", "allow-db", 3) { Labels = ["k8s:x=y"], Rules = ["spec.ingress[0]"] };
+
     public FlowEndpoint? FindEndpoint(IpAddress address) => address.ToString() switch
     {
         "10.244.0.5" or "fd00:244::5" => Client,
@@ -97,8 +100,16 @@ internal sealed class KnownCluster : IFlowEnrichment
     public ImmutableArray<string> FindNames(ushort endpointId, IpAddress address)
         => endpointId == 7 && address.ToString() == "203.0.113.10" ? ["api.example.com"] : [];
 
-    public ImmutableArray<FlowPolicy> FindPolicies(uint cookie)
-        => cookie == 5 ? [new FlowPolicy("CiliumNetworkPolicy", "shop", "allow-db", 3) { Labels = ["k8s:x=y"] }] : [];
+    public FlowAttribution? FindRules(uint cookie)
+        => cookie == 5 ? new FlowAttribution(AttributionKind.Rules, [AllowDb]) { Logs = ["audited by finance"] } : null;
+
+    public FlowAttribution? FindDefaultDeny(ushort endpointId, bool isEgress, bool isShadow) => (endpointId, isEgress, isShadow) switch
+    {
+        (8, false, false) => new FlowAttribution(AttributionKind.DefaultDeny, [AllowDb, new FlowPolicy("NetworkPolicy", "shop", "shut", 0)]),
+        (8, false, true) => new FlowAttribution(AttributionKind.DefaultDeny, [new FlowPolicy("NetworkPolicy", "shop", "planned", 0)]),
+        (7, true, false) => new FlowAttribution(AttributionKind.DefaultDeny, []),
+        _ => null,
+    };
 
     public string? FindInterface(uint index) => index == 14 ? "lxc1234" : null;
 }
