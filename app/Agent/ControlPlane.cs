@@ -25,6 +25,7 @@ internal sealed class ControlPlane : IDisposable
         {
             Enforcement = (EnforcementMode)options.EnablePolicy,
             ClusterName = options.ClusterName,
+            ClusterId = (uint)options.ClusterId,
             DefaultLocalCluster = options.PolicyDefaultLocalCluster,
             DualStack = options.EnableIPv4 && options.EnableIPv6,
             AllowLocalhost = options.AlwaysAllowLocalhost,

@@ -25,6 +25,7 @@ internal static class DatapathSettings
         SocketLoadBalancing = options.Services.SocketTranslation,
         PacketLoadBalancing = !options.Services.SocketTranslation || options.Services.SocketTranslationOfHostOnly,
         AutoDirectNodeRoutes = options.AutoDirectNodeRoutes,
+        ClusterId = (uint)options.ClusterId,
         MonitorAggregation = options.MonitorAggregationLevel switch
         {
             0 => TraceAggregation.EveryPacket,

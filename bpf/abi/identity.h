@@ -14,8 +14,23 @@ enum reserved_identity {
 	IDENTITY_INGRESS = 8,
 	IDENTITY_WORLD_IPV4 = 9,
 	IDENTITY_WORLD_IPV6 = 10,
+	/* Classes of identities. They are in policy maps only, never on packets. */
+	IDENTITY_AGGREGATE_CLUSTER = 11,
+	IDENTITY_AGGREGATE_CLUSTER_MESH = 12,
+	IDENTITY_AGGREGATE_WORLD = 13,
+	IDENTITY_AGGREGATE_REMOTE_NODE = 14,
+	/* Those below have no class but that of everybody. */
+	IDENTITY_CLASSED_MIN = 100,
 	/* Identities from here up mean something on this node only and never travel. */
 	IDENTITY_LOCAL_SCOPE_MIN = 0x01000000,
+};
+
+/* The upper bits of an identity: its scope or, in scope 0, the cluster that allocated it. */
+enum identity_layout {
+	IDENTITY_CLUSTER_SHIFT = 16,
+	IDENTITY_SCOPE_SHIFT = 24,
+	IDENTITY_SCOPE_OUTSIDE = 1, /* address blocks and names */
+	IDENTITY_SCOPE_REMOTE_NODE = 2,
 };
 
 #endif

@@ -20,7 +20,7 @@ enum traffic_direction {
  */
 struct policy_key {
 	__u32 prefix_len;
-	__u32 identity; /* of the other side; 0 = anyone */
+	__u32 identity; /* of the other side, or of its class; 0 = who has no class */
 	__u8 direction; /* enum traffic_direction, seen from the endpoint */
 	__u8 protocol;
 	__be16 port; /* destination port of the connection, in both directions */
@@ -57,6 +57,7 @@ enum policy_state_flags {
 	 */
 	POLICY_INGRESS_SHADOWED = 1 << 3,
 	POLICY_EGRESS_SHADOWED = 1 << 4,
+	POLICY_CLASSES = 1 << 8, /* the map has entries for classes; in old versions it has not */
 };
 
 /* cilium_policy_state, by endpoint id. Write it after the endpoint's entries: established

@@ -2,7 +2,9 @@
 #ifndef AXONEME_LIB_POLICY_H
 #define AXONEME_LIB_POLICY_H
 
+#include "abi/identity.h"
 #include "abi/policy.h"
+#include "config/node.h"
 #include "lib/events.h"
 
 #undef SOURCE_FILE
@@ -66,8 +68,8 @@ static __always_inline enum policy_match policy_match_of(const struct policy_ent
 	return wildcard ? POLICY_MATCH_L4 : POLICY_MATCH_L3_L4;
 }
 
-/* Whether the wildcard's entry decides although the identity has one: by precedence, then deny,
- * then the longer port and protocol match; the identity wins a tie.
+/* Whether the class's entry, the wildcard, decides although the identity has one: by precedence,
+ * then deny, then the longer port and protocol match; the identity wins a tie.
  */
 static __always_inline _Bool policy_wildcard_wins(const struct policy_entry *exact,
 						  const struct policy_entry *wildcard)
@@ -94,6 +96,23 @@ static __always_inline int policy_entry_verdict(const struct policy_entry *entry
 	return 0;
 }
 
+/* The class under which a policy map has an entry for many identities at once: what is not known
+ * outside the classes is anyone, IDENTITY_UNKNOWN.
+ */
+static __always_inline __u32 policy_class_of(__u32 identity)
+{
+	__u32 scope = identity >> IDENTITY_SCOPE_SHIFT;
+
+	if (identity < IDENTITY_CLASSED_MIN)
+		return IDENTITY_UNKNOWN;
+	if (scope == IDENTITY_SCOPE_OUTSIDE)
+		return IDENTITY_AGGREGATE_WORLD;
+	if (scope == IDENTITY_SCOPE_REMOTE_NODE)
+		return IDENTITY_AGGREGATE_REMOTE_NODE;
+	return identity >> IDENTITY_CLUSTER_SHIFT == cluster_id ? IDENTITY_AGGREGATE_CLUSTER
+								: IDENTITY_AGGREGATE_CLUSTER_MESH;
+}
+
 /* Fills in policy_match and policy_cookie of the detail, whose policy_direction, policy_protocol
  * and policy_port say what to look for.
  */
@@ -110,7 +129,7 @@ static __always_inline int policy_lookup(void *map, __u32 identity, struct event
 	const struct policy_entry *wildcard;
 	_Bool is_wildcard = 0;
 
-	key.identity = 0;
+	key.identity = policy_class_of(identity);
 	wildcard = bpf_map_lookup_elem(map, &key);
 	if (wildcard && (!entry || policy_wildcard_wins(entry, wildcard))) {
 		entry = wildcard;

@@ -63,6 +63,9 @@ public sealed record DatapathOptions
     /// <summary>auto-direct-node-routes.</summary>
     public bool AutoDirectNodeRoutes { get; init; }
 
+    /// <summary>cluster-id: upper half of the numbers of this cluster's identities.</summary>
+    public uint ClusterId { get; init; }
+
     /// <summary>monitor-aggregation.</summary>
     public TraceAggregation MonitorAggregation { get; init; } = TraceAggregation.Connections;
 

@@ -126,12 +126,27 @@ public sealed class NodeDatapath : IDisposable
         LoadPrograms();
         // As near to the exchange as can be: what comes after that is added afterwards, and is missed until then.
         Maps.CopyRest();
+        AddPolicyClasses(report);
         InstallPodPrograms(report);
         AttachDevices(report);
         AttachSockets(report);
         RemoveStaleDevices(report);
         AccelerateDevices(report);
         FinishMigration();
+    }
+
+    private void AddPolicyClasses(DatapathReport report)
+    {
+        try
+        {
+            if (new PolicyTarget(Maps).AddClasses() is > 0 and int count)
+                report.AddRepaired($"policy maps of {count} endpoints knew no classes of identities");
+        }
+        catch (SystemCallException e)
+        {
+            // A map that is full: its endpoint gets the rest with its policy.
+            report.AddRefused($"classes of identities in the policy maps of before: {e.Message}");
+        }
     }
 
     // Verification takes hundreds of milliseconds, and programs of two ages should not work side by side for so long.

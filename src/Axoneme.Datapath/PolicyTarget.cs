@@ -126,6 +126,32 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         }
     }
 
+    /// <summary>
+    /// Makes maps of versions that knew no classes fit for programs that do, before these come: what they say about anyone, they then say about
+    /// each class. The programs of before do not look at that.
+    /// </summary>
+    internal int AddClasses()
+    {
+        int changed = 0;
+        foreach (ushort endpoint in PinnedEndpoints())
+        {
+            if (!maps.PolicyStates.TryLookup(endpoint, out PolicyState state) || state.Revision == 0
+                || ((PolicyStateFlags)state.Flags).HasFlag(PolicyStateFlags.Classes))
+                continue;
+            using BpfMap? pinned = BpfMap.TryOpenPinned(maps.Paths.PolicyMap(endpoint));
+            if (pinned is null)
+                continue;
+            using BpfMap<PolicyKey, PolicyEntry> map = BpfMap.OpenById(pinned.Id).As<PolicyKey, PolicyEntry>();
+            KeyValuePair<PolicyKey, PolicyEntry>[] anyone = [.. map.Entries().Where(e => e.Key.Identity == 0)];
+            foreach (SecurityIdentity aggregate in SecurityIdentity.Aggregates)
+                map.UpdateBatch([.. anyone.Select(e => e.Key with { Identity = aggregate.Value })], [.. anyone.Select(e => e.Value)]);
+            maps.PolicyStates.Update(endpoint, state with { Flags = state.Flags | (uint)PolicyStateFlags.Classes });
+            changed++;
+        }
+
+        return changed;
+    }
+
     private static void Try(EndpointPolicy policy, ReconcileFailures<ushort> failures, Action write)
     {
         try
@@ -230,7 +256,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
     private static PolicyStateFlags FlagsOf(EndpointPolicy policy)
         => (policy.IngressEnforced ? PolicyStateFlags.IngressEnforced : 0)
             | (policy.EgressEnforced ? PolicyStateFlags.EgressEnforced : 0)
-            | (policy.Audit ? PolicyStateFlags.Audit : 0);
+            | (policy.Audit ? PolicyStateFlags.Audit : 0)
+            | PolicyStateFlags.Classes;
 
     internal static PolicyKey Encode(PolicyMapKey key) => new()
     {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Frozen;
+using System.Collections.Immutable;
 
 namespace Axoneme.Network;
 
@@ -21,11 +22,29 @@ public readonly record struct SecurityIdentity(uint Value) : IComparable<Securit
     public static readonly SecurityIdentity WorldIPv4 = new(9);
     public static readonly SecurityIdentity WorldIPv6 = new(10);
 
+    /// <summary>Every identity that this cluster allocates. This and the next three are in policy maps only, never on packets.</summary>
+    public static readonly SecurityIdentity AggregateCluster = new(11);
+
+    /// <summary>Every identity that another cluster allocates.</summary>
+    public static readonly SecurityIdentity AggregateClusterMesh = new(12);
+
+    /// <summary>Every identity of the node's own for addresses outside the cluster.</summary>
+    public static readonly SecurityIdentity AggregateWorld = new(13);
+
+    /// <summary>Every identity of the node's own for other nodes.</summary>
+    public static readonly SecurityIdentity AggregateRemoteNode = new(14);
+
+    /// <summary>The four classes.</summary>
+    public static readonly ImmutableArray<SecurityIdentity> Aggregates =
+        [AggregateCluster, AggregateClusterMesh, AggregateWorld, AggregateRemoteNode];
+
     public const uint MinimalAllocated = 256;
     public const uint MaximalAllocated = 65535;
     public const uint LocalCidrScope = 0x0100_0000;
     public const uint RemoteNodeScope = 0x0200_0000;
     private const uint ScopeMask = 0xFF00_0000;
+    private const int ClusterShift = 16;
+    private const uint MinimalClassed = 100;
 
     /// <summary>Names of the reserved identities, as the label <c>reserved:NAME</c> spells them.</summary>
     public static FrozenDictionary<uint, string> ReservedNames { get; } = new Dictionary<uint, string>
@@ -43,6 +62,18 @@ public readonly record struct SecurityIdentity(uint Value) : IComparable<Securit
         [10] = "world-ipv6",
     }.ToFrozenDictionary();
 
+    /// <summary>Names of the classes, spelt like those of reserved identities.</summary>
+    public static FrozenDictionary<uint, string> AggregateNames { get; } = new Dictionary<uint, string>
+    {
+        [11] = "aggregate-cluster",
+        [12] = "aggregate-cluster-mesh",
+        [13] = "aggregate-world",
+        [14] = "aggregate-remote-node",
+    }.ToFrozenDictionary();
+
+    /// <summary>True for a class; it stands for many identities in a policy map and is nobody's own.</summary>
+    public bool IsAggregate => Value is >= 11 and <= 14;
+
     public bool IsReserved => Value is > 0 and < MinimalAllocated;
 
     /// <summary>True for numbers that mean nothing on another node.</summary>
@@ -50,9 +81,20 @@ public readonly record struct SecurityIdentity(uint Value) : IComparable<Securit
 
     public bool IsLocalCidr => (Value & ScopeMask) == LocalCidrScope;
 
+    /// <summary>The class by which a policy map knows the identity besides its number; <see cref="Unknown"/> (anyone) for reserved ones.</summary>
+    /// <param name="clusterId">Of this cluster (cluster-id).</param>
+    public SecurityIdentity AggregateIn(uint clusterId) => (Value & ScopeMask) switch
+    {
+        _ when Value < MinimalClassed => Unknown,
+        LocalCidrScope => AggregateWorld,
+        RemoteNodeScope => AggregateRemoteNode,
+        _ => Value >> ClusterShift == clusterId ? AggregateCluster : AggregateClusterMesh,
+    };
+
     public int CompareTo(SecurityIdentity other) => Value.CompareTo(other.Value);
 
-    public override string ToString() => ReservedNames.TryGetValue(Value, out string? name) ? name : Value.ToString();
+    public override string ToString()
+        => ReservedNames.TryGetValue(Value, out string? name) || AggregateNames.TryGetValue(Value, out name) ? name : Value.ToString();
 
     public static bool operator <(SecurityIdentity left, SecurityIdentity right) => left.Value < right.Value;
 

@@ -72,6 +72,13 @@ public abstract class IdentitySelector : IEquatable<IdentitySelector>
     /// <summary>Sets of labels of which an identity must have one for a match; null: the labels do not narrow the search.</summary>
     internal virtual IReadOnlyList<(string Key, string Value)>? Hints => null;
 
+    /// <summary>
+    /// The classes that the selector selects whole by what it asks for, as long as their members have the labels that such members always
+    /// have. It follows from the kind of the selector and never from which identities there happen to be: a policy map then has one entry
+    /// for the class, which also holds for identities that are not known yet.
+    /// </summary>
+    internal virtual IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options) => [];
+
     public bool Equals(IdentitySelector? other) => other is not null && Text == other.Text;
 
     public override bool Equals(object? obj) => Equals(obj as IdentitySelector);
@@ -102,6 +109,26 @@ public sealed class LabelsSelector : IdentitySelector
     public ImmutableArray<LabelRequirement> Requirements { get; }
 
     internal override IReadOnlyList<(string Key, string Value)>? Hints { get; }
+
+    // What all pods of this cluster, or of all clusters, have in common: a namespace and a cluster.
+    internal override IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options)
+    {
+        if (Requirements.IsEmpty)
+            return SecurityIdentity.Aggregates;
+        if (!Requirements.All(r => IsOfAllPods(r, options)))
+            return [];
+        bool isOwnClusterOnly = Requirements.Any(r => r.Operator == LabelOperator.In);
+        return isOwnClusterOnly
+            ? [SecurityIdentity.AggregateCluster] : [SecurityIdentity.AggregateCluster, SecurityIdentity.AggregateClusterMesh];
+    }
+
+    private static bool IsOfAllPods(LabelRequirement requirement, PolicyOptions options)
+        => requirement.Source is Label.Kubernetes or Label.Any && (requirement.Key, requirement.Operator) switch
+        {
+            (PodLabels.Namespace or PodLabels.Cluster, LabelOperator.Exists) => true,
+            (PodLabels.Cluster, LabelOperator.In) => requirement.Values.Contains(options.ClusterName),
+            _ => false,
+        };
 
     public override bool Matches(PolicyIdentity identity)
     {
@@ -137,6 +164,21 @@ public sealed class EntitySelector : IdentitySelector
 
     internal override IReadOnlyList<(string Key, string Value)>? Hints { get; }
 
+    internal override IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options)
+    {
+        var classes = new List<SecurityIdentity>();
+        string[] world = options.DualStack ? [CidrLabels.WorldV4, CidrLabels.WorldV6] : [CidrLabels.World];
+        if (world.All(HasReserved))
+            classes.Add(SecurityIdentity.AggregateWorld);
+        if (HasReserved(ReservedIdentities.RemoteNode))
+            classes.Add(SecurityIdentity.AggregateRemoteNode);
+        if (_alternatives.Contains(new Label(Label.Kubernetes, PodLabels.Cluster, options.ClusterName)))
+            classes.Add(SecurityIdentity.AggregateCluster);
+        return classes;
+    }
+
+    private bool HasReserved(string name) => _alternatives.Contains(new Label(Label.Reserved, name, ""));
+
     public override bool Matches(PolicyIdentity identity)
     {
         foreach (Label label in identity.Labels)
@@ -170,6 +212,10 @@ public sealed class CidrSelector : IdentitySelector
     public IpPrefix Prefix { get; }
 
     public ImmutableArray<IpPrefix> Except { get; }
+
+    // With both families on, neither one's "everything" is all of the world.
+    internal override IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options)
+        => !options.DualStack && Prefix.Length == 0 && Except.IsEmpty ? [SecurityIdentity.AggregateWorld] : [];
 
     public override bool Matches(PolicyIdentity identity)
     {

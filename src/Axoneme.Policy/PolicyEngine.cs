@@ -56,7 +56,7 @@ public sealed class PolicyEngine
     public PolicyEngine(PolicyOptions options)
     {
         _options = options;
-        _selectors = new SelectorCache(OnSelectionChanged);
+        _selectors = new SelectorCache(options, OnSelectionChanged, OnClassChanged);
         foreach ((SecurityIdentity id, LabelSet labels) in ReservedIdentities.Labels(options.DualStack))
             _selectors.Upsert(new PolicyIdentity(id, labels));
     }
@@ -247,8 +247,11 @@ public sealed class PolicyEngine
 
     private void OnSelectionChanged(Selection selection, PolicyIdentity identity, bool selected)
     {
+        SecurityIdentity aggregate = _selectors.ClassOf(identity.Id);
         foreach (RuleState rule in selection.PeerOf)
         {
+            if (rule.CoversWhole(aggregate) && !rule.NamesPeerPorts)
+                continue;
             foreach (SubjectState subject in rule.Subjects)
                 Change(subject).MarkDirty(identity.Id);
         }
@@ -262,6 +265,18 @@ public sealed class PolicyEngine
                 else
                     Change(subject).Remove(rule, _selectors);
             }
+        }
+    }
+
+    // Entries move from the class to its members, or back.
+    private void OnClassChanged(Selection selection, SecurityIdentity aggregate)
+    {
+        SecurityIdentity[] members = [.. selection.Identities.Where(id => _selectors.ClassOf(id) == aggregate)];
+        foreach (SubjectState subject in selection.PeerOf.SelectMany(rule => rule.Subjects))
+        {
+            Change(subject).MarkDirty(aggregate);
+            foreach (SecurityIdentity member in members)
+                subject.MarkDirty(member);
         }
     }
 

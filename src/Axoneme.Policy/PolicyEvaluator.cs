@@ -10,7 +10,7 @@ public readonly record struct PolicyVerdict(PolicyKey? Key, PolicyEntry? Entry)
     public bool Allowed => Entry is { Deny: false };
 }
 
-/// <summary>Evaluates map contents as the kernel does: one longest-prefix match for the identity, one for anyone, larger precedence wins.</summary>
+/// <summary>Evaluates map contents as the kernel does: one longest-prefix match for the identity, one for its class, larger precedence wins.</summary>
 public static class PolicyEvaluator
 {
     /// <param name="policy">Policy of the endpoint.</param>
@@ -18,15 +18,19 @@ public static class PolicyEvaluator
     /// <param name="peer">Identity of the other side.</param>
     /// <param name="protocol">Of the packet.</param>
     /// <param name="port">Destination port, or the ICMP type.</param>
+    /// <param name="clusterId">Of this cluster.</param>
     public static PolicyVerdict Evaluate(
-        EndpointPolicy policy, TrafficDirection direction, SecurityIdentity peer, L4Protocol protocol, ushort port)
+        EndpointPolicy policy, TrafficDirection direction, SecurityIdentity peer, L4Protocol protocol, ushort port, uint clusterId = 0)
     {
         ArgumentNullException.ThrowIfNull(policy);
         PolicyVerdict specific = Match(policy.Entries, new PolicyKey(direction, peer, protocol, port, 16));
-        PolicyVerdict anyone = Match(policy.Entries, new PolicyKey(direction, SecurityIdentity.Unknown, protocol, port, 16));
-        if (specific.Entry is null)
-            return anyone;
-        return anyone.Entry is not null && anyone.Entry.Precedence > specific.Entry.Precedence ? anyone : specific;
+        PolicyVerdict common = Match(policy.Entries, new PolicyKey(direction, peer.AggregateIn(clusterId), protocol, port, 16));
+        if (specific.Entry is null || common.Entry is null)
+            return specific.Entry is null ? common : specific;
+        int order = common.Entry.Precedence.CompareTo(specific.Entry.Precedence);
+        if (order == 0)
+            order = common.Key!.Value.L4PrefixLength - specific.Key!.Value.L4PrefixLength;
+        return order > 0 ? common : specific;
     }
 
     private static PolicyVerdict Match(ImmutableDictionary<PolicyKey, PolicyEntry> entries, PolicyKey packet)

@@ -11,7 +11,7 @@ public enum TrafficDirection : byte
 }
 
 /// <summary>
-/// Key of an endpoint's policy map: the peer's identity (0: anyone) and a block of ports. The map is a trie that compares identity and
+/// Key of an endpoint's policy map: the peer's identity or class (0: who has no class) and a block of ports. The map is a trie that compares identity and
 /// direction whole, then protocol (none or all 8 bits), then the leading <see cref="PortPrefixLength"/> bits of the port. ICMP has its
 /// type in the place of the port.
 /// </summary>

@@ -23,6 +23,9 @@ public sealed record PolicyOptions
 
     public string ClusterName { get; init; } = "default";
 
+    /// <summary>Upper half of the numbers of this cluster's identities (<c>cluster-id</c>).</summary>
+    public uint ClusterId { get; init; }
+
     /// <summary>Peer selectors without a cluster mean the own one (<c>policy-default-local-cluster</c>).</summary>
     public bool DefaultLocalCluster { get; init; } = true;
 

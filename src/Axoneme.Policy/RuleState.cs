@@ -36,6 +36,29 @@ internal sealed class RuleState
 
     public HashSet<SubjectState> Subjects { get; } = [];
 
+    /// <summary>True when the entries of the class say everything about its members but their named ports. Class "unknown": who has none.</summary>
+    public bool CoversWhole(SecurityIdentity aggregate)
+    {
+        if (Peers is null)
+            return true;
+        foreach (Selection selection in Peers)
+        {
+            if (selection.IsWhole(aggregate))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>The identities and classes for which the rule may have entries of their own.</summary>
+    public IEnumerable<SecurityIdentity> PeersWithEntries(SelectorCache selectors)
+    {
+        if (Peers is null)
+            return NamesPeerPorts ? selectors.IdentitiesWithPorts.Select(i => i.Id) : [];
+        return Peers.SelectMany(p => p.WholeClasses)
+            .Concat(Peers.SelectMany(p => p.Identities).Where(i => NamesPeerPorts || !CoversWhole(selectors.ClassOf(i))));
+    }
+
     private ImmutableArray<L4Block> Blocks { get; }
 
     private ImmutableArray<L4Match> Named { get; }
@@ -53,21 +76,29 @@ internal sealed class RuleState
             selectors.Release(peer);
     }
 
-    /// <summary>The blocks of ports on which the rule speaks about the peer (identity 0: about anyone).</summary>
-    public IEnumerable<L4Block> BlocksFor(SecurityIdentity peer, NamedPorts subjectPorts, NamedPorts peerPorts)
+    /// <summary>The blocks of ports on which the rule speaks about the peer, beyond what it says about the peer's class.</summary>
+    /// <param name="peer">An identity, a class, or identity 0 for who has no class.</param>
+    /// <param name="aggregate">The class of the identity.</param>
+    /// <param name="subjectPorts">Container ports of the endpoint.</param>
+    /// <param name="peerPorts">Container ports of the peer.</param>
+    public IEnumerable<L4Block> BlocksFor(SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts subjectPorts, NamedPorts peerPorts)
     {
-        bool selected = Peers is null ? peer == SecurityIdentity.Unknown : Selects(peer);
+        bool isClass = peer == SecurityIdentity.Unknown || peer.IsAggregate;
+        bool isSelected = CoversWhole(isClass ? peer : aggregate) || (!isClass && Selects(peer));
+        if (!isSelected)
+            return [];
+        // What the class's entry says need not be said again.
+        IEnumerable<L4Block> blocks = isClass || !CoversWhole(aggregate) ? Blocks : [];
         if (Named.IsEmpty)
-            return selected ? Blocks : [];
-        if (Rule.Direction == TrafficDirection.Ingress)
-            return selected ? Blocks.Concat(Resolve(subjectPorts)) : [];
-        IEnumerable<L4Block> resolved = selected || Peers is null ? Resolve(peerPorts) : [];
-        return selected ? Blocks.Concat(resolved) : resolved;
+            return blocks;
+        if (Rule.Direction == TrafficDirection.Egress)
+            return blocks.Concat(Resolve(peerPorts));
+        return isClass || !CoversWhole(aggregate) ? blocks.Concat(Resolve(subjectPorts)) : [];
     }
 
     private bool Selects(SecurityIdentity peer)
     {
-        foreach (Selection selection in Peers!)
+        foreach (Selection selection in Peers ?? [])
         {
             if (selection.Identities.Contains(peer))
                 return true;

@@ -7,8 +7,8 @@ using Axoneme.Network;
 namespace Axoneme.Policy;
 
 /// <summary>
-/// The policy of one (identity, container ports) pair, computed in slices: all entries about one peer identity in one direction. A packet's
-/// verdict is the larger of two slices (the peer's and anyone's), so slices never depend on each other, and a change of one identity
+/// The policy of one (identity, container ports) pair, computed in slices: all entries about one peer identity, or one class of them, in one
+/// direction. A packet's verdict is the larger of two slices (the peer's and its class's), so slices never depend on each other, and a change of one identity
 /// recomputes one slice.
 /// </summary>
 internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
@@ -56,6 +56,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
     public void MarkDefaults()
     {
         _dirty.Add(SecurityIdentity.Unknown);
+        _dirty.UnionWith(SecurityIdentity.Aggregates);
         _dirty.Add(SecurityIdentity.Host);
     }
 
@@ -82,7 +83,8 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
 
         void RecomputeSlice(TrafficDirection direction, DirectionState state, SecurityIdentity peer)
         {
-            Dictionary<PolicyKey, PolicyEntry> slice = Compute(direction, state, peer, selectors.Find(peer)?.Ports ?? NamedPorts.Empty);
+            Dictionary<PolicyKey, PolicyEntry> slice =
+                Compute(direction, state, peer, selectors.ClassOf(peer), selectors.Find(peer)?.Ports ?? NamedPorts.Empty);
             foreach (PolicyKey key in _slices.GetValueOrDefault((direction, peer)) ?? [])
             {
                 if (!slice.ContainsKey(key))
@@ -105,10 +107,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
     private void MarkPeers(RuleState rule, SelectorCache selectors)
     {
         MarkDefaults();
-        foreach (Selection peer in rule.Peers ?? [])
-            _dirty.UnionWith(peer.Identities);
-        if (rule.Peers is null && rule.NamesPeerPorts)
-            _dirty.UnionWith(selectors.IdentitiesWithPorts.Select(i => i.Id));
+        _dirty.UnionWith(rule.PeersWithEntries(selectors));
     }
 
     private DirectionState StateOf(TrafficDirection direction, PolicyOptions options)
@@ -130,10 +129,11 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
     }
 
     private Dictionary<PolicyKey, PolicyEntry> Compute(
-        TrafficDirection direction, DirectionState state, SecurityIdentity peer, NamedPorts peerPorts)
+        TrafficDirection direction, DirectionState state, SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts peerPorts)
     {
         var slice = new Dictionary<PolicyKey, PolicyEntry>();
-        if ((!state.DefaultDeny && peer == SecurityIdentity.Unknown) || (state.AllowHost && peer == SecurityIdentity.Host))
+        bool isClass = peer == SecurityIdentity.Unknown || peer.IsAggregate;
+        if ((!state.DefaultDeny && isClass) || (state.AllowHost && peer == SecurityIdentity.Host))
             slice.Add(new PolicyKey(direction, peer), DefaultAllow);
         if (!state.Enforced)
             return slice;
@@ -141,7 +141,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
         {
             if (rule.Rule.Direction != direction)
                 continue;
-            foreach (L4Block block in rule.BlocksFor(peer, Ports, peerPorts))
+            foreach (L4Block block in rule.BlocksFor(peer, aggregate, Ports, peerPorts))
                 Merge(slice, new PolicyKey(direction, peer, block.Protocol, block.Port, block.PrefixLength), rule.Entry);
         }
 

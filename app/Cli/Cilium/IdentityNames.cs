@@ -14,7 +14,7 @@ internal sealed class IdentityNames
 
     public IdentityNames(IEnumerable<IdentityModel> identities)
     {
-        foreach ((uint number, string name) in SecurityIdentity.ReservedNames)
+        foreach ((uint number, string name) in SecurityIdentity.ReservedNames.Concat(SecurityIdentity.AggregateNames))
             _labels[number] = [$"{Label.Reserved}:{name}"];
         foreach (IdentityModel identity in identities.Where(i => i.Labels.Count > 0))
             _labels[(uint)identity.Id] = identity.Labels;

@@ -331,6 +331,7 @@ public enum PolicyStateFlags : uint
     [CType("POLICY_AUDIT")] Audit = 4,
     [CType("POLICY_INGRESS_SHADOWED")] IngressShadowed = 8,
     [CType("POLICY_EGRESS_SHADOWED")] EgressShadowed = 16,
+    [CType("POLICY_CLASSES")] Classes = 256,
 }
 
 [CType("enum reserved_identity")]
@@ -347,6 +348,11 @@ public enum ReservedIdentity : uint
     [CType("IDENTITY_INGRESS")] Ingress = 8,
     [CType("IDENTITY_WORLD_IPV4")] WorldIpv4 = 9,
     [CType("IDENTITY_WORLD_IPV6")] WorldIpv6 = 10,
+    [CType("IDENTITY_AGGREGATE_CLUSTER")] AggregateCluster = 11,
+    [CType("IDENTITY_AGGREGATE_CLUSTER_MESH")] AggregateClusterMesh = 12,
+    [CType("IDENTITY_AGGREGATE_WORLD")] AggregateWorld = 13,
+    [CType("IDENTITY_AGGREGATE_REMOTE_NODE")] AggregateRemoteNode = 14,
+    [CType("IDENTITY_CLASSED_MIN")] ClassedMin = 100,
     [CType("IDENTITY_LOCAL_SCOPE_MIN")] LocalScopeMin = 16777216,
 }
 

@@ -26,7 +26,7 @@ public static class HostObject
 }
 
 /// <summary>Load-time constants of HostObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 157)]
+[StructLayout(LayoutKind.Explicit, Size = 165)]
 public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -39,43 +39,44 @@ public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INat
         ("stack_routes_world", 18, 1),
         ("world_identity4", 20, 4),
         ("world_identity6", 24, 4),
-        ("ct_tcp_timeout_s", 28, 4),
-        ("ct_tcp_syn_timeout_s", 32, 4),
-        ("ct_tcp_fin_timeout_s", 36, 4),
-        ("ct_any_timeout_s", 40, 4),
-        ("ct_service_tcp_timeout_s", 44, 4),
-        ("ct_service_any_timeout_s", 48, 4),
-        ("conntrack_accounting", 52, 1),
-        ("drop_events", 53, 1),
-        ("trace_events", 54, 1),
-        ("policy_verdict_events", 55, 1),
-        ("trace_aggregation", 56, 1),
-        ("trace_tcp_flags", 57, 1),
-        ("trace_interval_s", 60, 4),
-        ("event_wakeup_bytes", 64, 4),
-        ("clock_jiffies", 68, 1),
-        ("jiffies_base", 72, 8),
-        ("clock_base_s", 80, 4),
-        ("jiffies_reciprocal", 84, 4),
-        ("service_affinity", 88, 1),
-        ("service_maglev", 89, 1),
-        ("maglev_slots", 92, 4),
-        ("maglev_seed", 96, 4),
-        ("node_port_min", 100, 2),
-        ("node_port_max", 102, 2),
-        ("reject_without_backend", 104, 1),
-        ("service_wildcards", 105, 1),
-        ("node_ports", 106, 1),
-        ("service_dsr", 107, 1),
-        ("nat_port_min", 108, 2),
-        ("nat_port_max", 110, 2),
-        ("masquerade4", 112, 1),
-        ("masquerade6", 113, 1),
-        ("native_cidr4", 116, 4),
-        ("native_mask4", 120, 4),
-        ("native_cidr6", 124, 16),
-        ("native_mask6", 140, 16),
-        ("masquerade_exceptions", 156, 1),
+        ("cluster_id", 28, 4),
+        ("ct_tcp_timeout_s", 32, 4),
+        ("ct_tcp_syn_timeout_s", 36, 4),
+        ("ct_tcp_fin_timeout_s", 40, 4),
+        ("ct_any_timeout_s", 44, 4),
+        ("ct_service_tcp_timeout_s", 48, 4),
+        ("ct_service_any_timeout_s", 52, 4),
+        ("conntrack_accounting", 56, 1),
+        ("drop_events", 57, 1),
+        ("trace_events", 58, 1),
+        ("policy_verdict_events", 59, 1),
+        ("trace_aggregation", 60, 1),
+        ("trace_tcp_flags", 61, 1),
+        ("trace_interval_s", 64, 4),
+        ("event_wakeup_bytes", 68, 4),
+        ("clock_jiffies", 72, 1),
+        ("jiffies_base", 80, 8),
+        ("clock_base_s", 88, 4),
+        ("jiffies_reciprocal", 92, 4),
+        ("service_affinity", 96, 1),
+        ("service_maglev", 97, 1),
+        ("maglev_slots", 100, 4),
+        ("maglev_seed", 104, 4),
+        ("node_port_min", 108, 2),
+        ("node_port_max", 110, 2),
+        ("reject_without_backend", 112, 1),
+        ("service_wildcards", 113, 1),
+        ("node_ports", 114, 1),
+        ("service_dsr", 115, 1),
+        ("nat_port_min", 116, 2),
+        ("nat_port_max", 118, 2),
+        ("masquerade4", 120, 1),
+        ("masquerade6", 121, 1),
+        ("native_cidr4", 124, 4),
+        ("native_mask4", 128, 4),
+        ("native_cidr6", 132, 16),
+        ("native_mask6", 148, 16),
+        ("masquerade_exceptions", 164, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -112,151 +113,155 @@ public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INat
     [field: FieldOffset(24)]
     public uint WorldIdentity6 { get; set; }
 
-    /// <summary>Life of an established TCP connection without packets</summary>
+    /// <summary>Upper half of the identities that this cluster allocates</summary>
     [field: FieldOffset(28)]
+    public uint ClusterId { get; set; }
+
+    /// <summary>Life of an established TCP connection without packets</summary>
+    [field: FieldOffset(32)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(32)]
+    [field: FieldOffset(36)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(36)]
+    [field: FieldOffset(40)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(40)]
+    [field: FieldOffset(44)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(44)]
+    [field: FieldOffset(48)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(48)]
+    [field: FieldOffset(52)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(56)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(53)]
+    [field: FieldOffset(57)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(54)]
+    [field: FieldOffset(58)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(55)]
+    [field: FieldOffset(59)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(60)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(57)]
+    [field: FieldOffset(61)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(64)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(68)]
     public uint EventWakeupBytes { get; set; }
 
     /// <summary>Count time in jiffies, else by the coarse clock</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(72)]
     public bool ClockJiffies { get; set; }
 
     /// <summary>Jiffies at the second clock_base_s</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(80)]
     public ulong JiffiesBase { get; set; }
 
     /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
-    [field: FieldOffset(80)]
+    [field: FieldOffset(88)]
     public uint ClockBaseS { get; set; }
 
     /// <summary>2^32 by the jiffies in a second, rounded up</summary>
-    [field: FieldOffset(84)]
+    [field: FieldOffset(92)]
     public uint JiffiesReciprocal { get; set; }
 
     /// <summary>Whether session affinity is looked at</summary>
-    [field: FieldOffset(88)]
+    [field: FieldOffset(96)]
     public bool ServiceAffinity { get; set; }
 
     /// <summary>Whether any service may choose backends by Maglev tables</summary>
-    [field: FieldOffset(89)]
+    [field: FieldOffset(97)]
     public bool ServiceMaglev { get; set; }
 
     /// <summary>Slots of each Maglev table, a prime</summary>
-    [field: FieldOffset(92)]
+    [field: FieldOffset(100)]
     public uint MaglevSlots { get; set; }
 
     /// <summary>Of the hash over the connection; the same on all nodes</summary>
-    [field: FieldOffset(96)]
+    [field: FieldOffset(104)]
     public uint MaglevSeed { get; set; }
 
     /// <summary>First of the range of node ports (30000)</summary>
-    [field: FieldOffset(100)]
+    [field: FieldOffset(108)]
     public ushort NodePortMin { get; set; }
 
     /// <summary>Last of it (32767)</summary>
-    [field: FieldOffset(102)]
+    [field: FieldOffset(110)]
     public ushort NodePortMax { get; set; }
 
     /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(112)]
     public bool RejectWithoutBackend { get; set; }
 
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
-    [field: FieldOffset(105)]
+    [field: FieldOffset(113)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(106)]
+    [field: FieldOffset(114)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(107)]
+    [field: FieldOffset(115)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(108)]
+    [field: FieldOffset(116)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(110)]
+    [field: FieldOffset(118)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(120)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(113)]
+    [field: FieldOffset(121)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(124)]
     public NetU32 NativeCidr4 { get; set; }
 
     /// <summary>Mask of native_cidr4; 0 together with it: none</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(128)]
     public NetU32 NativeMask4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(132)]
     public Ip6Addr NativeCidr6 { get; set; }
 
     /// <summary>Mask of native_cidr6</summary>
-    [field: FieldOffset(140)]
+    [field: FieldOffset(148)]
     public Ip6Addr NativeMask6 { get; set; }
 
     /// <summary>Whether the maps of ip-masq-agent are asked</summary>
-    [field: FieldOffset(156)]
+    [field: FieldOffset(164)]
     public bool MasqueradeExceptions { get; set; }
 }

@@ -89,6 +89,9 @@ public interface INatConstants
 
 public interface INodeConstants
 {
+    /// <summary>Upper half of the identities that this cluster allocates</summary>
+    uint ClusterId { get; set; }
+
     /// <summary>Count packets and bytes of each connection</summary>
     bool ConntrackAccounting { get; set; }
 

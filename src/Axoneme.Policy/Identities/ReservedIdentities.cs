@@ -6,6 +6,8 @@ namespace Axoneme.Policy;
 /// <summary>Labels of the identities whose numbers are fixed.</summary>
 public static class ReservedIdentities
 {
+    internal const string RemoteNode = "remote-node";
+
     /// <summary>With one family the two identities that tell the families of the world apart do not exist.</summary>
     public static IEnumerable<KeyValuePair<SecurityIdentity, LabelSet>> Labels(bool dualStack)
     {
@@ -21,6 +23,6 @@ public static class ReservedIdentities
     // API servers outside the own node are nodes as well.
     private static LabelSet LabelsOf(SecurityIdentity id, string name)
         => id == SecurityIdentity.KubeApiServer
-            ? LabelSet.From([new Label(Label.Reserved, name, ""), new Label(Label.Reserved, "remote-node", "")])
+            ? LabelSet.From([new Label(Label.Reserved, name, ""), new Label(Label.Reserved, RemoteNode, "")])
             : LabelSet.Reserved(name);
 }

@@ -150,8 +150,17 @@ public sealed partial class Node : IDisposable
     public void Enforce(Pod pod, PolicyStateFlags flags)
         => Map(Maps.CiliumPolicyState).Update(pod.Id, new PolicyState { Revision = _revision++, Flags = (uint)flags });
 
-    /// <summary>Adds an entry; identity 0, protocol null and port null are wildcards. Takes effect on established connections by a revision.</summary>
+    /// <summary>Adds entries; identity 0, protocol null and port null are wildcards. Takes effect on established connections by a revision.</summary>
+    /// <returns>The key of the identity's own entry.</returns>
     public static PolicyKey Rule(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint cookie = 0)
+    {
+        foreach (uint aggregate in identity == 0 ? new uint[] { 11, 12, 13, 14 } : [])
+            Entry(pod, direction, aggregate, protocol, port, deny, precedence, cookie);
+        return Entry(pod, direction, identity, protocol, port, deny, precedence, cookie);
+    }
+
+    /// <summary>Adds one entry; identity 0 is then whoever has no class.</summary>
+    public static PolicyKey Entry(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint cookie = 0)
     {
         uint length = port is not null ? 64u : protocol is not null ? 48u : 40u;
         var key = new PolicyKey { PrefixLen = length, Identity = identity, Direction = (byte)direction, Protocol = protocol ?? 0, Port = port ?? 0 };

@@ -74,6 +74,32 @@ public sealed class PolicyTests
         Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn).Verdict);
     }
 
+    [Theory]
+    [InlineData(7, 0)]
+    [InlineData(99, 0)]
+    [InlineData(100, 11)]
+    [InlineData(65535, 11)]
+    [InlineData(0x30000 + 256, 12)]
+    [InlineData(0x0100_0001, 13)]
+    [InlineData(0x01FF_FFFF, 13)]
+    [InlineData(0x0200_0001, 14)]
+    public void An_identity_is_also_known_by_its_class(uint identity, uint aggregate)
+    {
+        var f = new Family(IsV6: false);
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        c.Node.Configure(c.Client, identity);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        foreach (uint other in new uint[] { 0, 11, 12, 13, 14 }.Where(i => i != aggregate))
+            Node.Entry(c.Server, TrafficDirection.Ingress, other, 6, 80);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, syn).Dropped);
+        Node.Entry(c.Server, TrafficDirection.Ingress, aggregate, 6, 80, cookie: 5);
+        Event verdict = Assert.Single(c.Node.Send(c.Client, syn with { FromPort = 40001 }).Verdicts);
+        Assert.Equal(((byte)VerdictAction.Allowed, 5u), (verdict.PolicyAction, verdict.PolicyCookie));
+        Node.Entry(c.Server, TrafficDirection.Ingress, identity, 6, 80, deny: true);
+        Assert.Equal(DropReason.PolicyDeny, c.Node.Send(c.Client, syn with { FromPort = 40002 }).Dropped);
+    }
+
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Audit_lets_pass_and_says_so(Family f)
     {

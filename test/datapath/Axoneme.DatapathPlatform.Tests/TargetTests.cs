@@ -82,6 +82,32 @@ public sealed class TargetTests
     }
 
     [Fact]
+    public async Task Maps_of_versions_without_classes_say_of_each_class_what_they_say_of_anyone()
+    {
+        using var test = new TestNode();
+        using (NodeDatapath node = test.Start())
+        {
+            var anyone = new PolicyMapEntry(new(TrafficDirection.Ingress, new(0), L4Protocol.Tcp, 80, 16)) { Precedence = 9, Cookie = 3 };
+            var somebody = new PolicyMapEntry(new(TrafficDirection.Ingress, new(300), L4Protocol.Any, 0, 0)) { Deny = true };
+            EndpointPolicy policy = new(42, Revision: 1)
+            {
+                IngressEnforced = true,
+                Entries = new[] { anyone, somebody }.ToImmutableDictionary(e => e.Key),
+            };
+            await ApplyAll<ushort, EndpointPolicy>(new PolicyTarget(node.Maps), policy);
+            node.Maps.PolicyStates.Update(42, new PolicyState { Revision = 1, Flags = (uint)PolicyStateFlags.IngressEnforced });
+        }
+
+        using NodeDatapath restarted = test.Start();
+        EndpointPolicy read = new PolicyTarget(restarted.Maps).Read(42)!;
+        Assert.Equal(new uint[] { 0, 11, 12, 13, 14, 300 }, read.Entries.Keys.Select(k => k.Identity.Value).Order());
+        Assert.All(read.Entries.Values.Where(e => e.Key.Identity.Value != 300), e => Assert.Equal((9u, 3u, false), (e.Precedence, e.Cookie, e.Deny)));
+        Assert.Equal((1u, true), (read.Revision, read.IngressEnforced));
+        Assert.Contains(restarted.Report.Repaired, text => text.Contains("classes"));
+        Assert.DoesNotContain(restarted.Repair().Repaired, text => text.Contains("classes"));
+    }
+
+    [Fact]
     public async Task Policy_map_of_another_size_takes_the_slot_when_it_is_filled()
     {
         using var test = new TestNode();

@@ -18,7 +18,7 @@ public sealed class PolicyPropertyTests
         int denied = 0;
         for (int seed = 0; seed < Worlds; seed++)
         {
-            var run = new Run(seed);
+            var run = new Run(seed).KnowNodes();
             for (int step = 0; step < Steps; step++)
                 run.Step(ref checks, ref denied);
         }
@@ -92,6 +92,12 @@ public sealed class PolicyPropertyTests
             }
         }
 
+        public Run KnowNodes()
+        {
+            _engine.UpsertIdentity(RandomWorld.Node.Id, RandomWorld.Node.Labels);
+            return this;
+        }
+
         private bool Check(EndpointPolicy policy, Peer subject)
         {
             TrafficDirection direction = _world.Chance(0.5) ? TrafficDirection.Ingress : TrafficDirection.Egress;
@@ -125,10 +131,10 @@ public sealed class PolicyPropertyTests
                     _engine.UpsertIdentity(_pods[id].Id, _pods[id].Labels, _pods[id].Ports);
                     return;
                 case 2:
-                    if (!_pods.ContainsKey(id) || _endpoints.ContainsValue(id))
+                    if (!_pods.TryGetValue(id, out Peer? gonePod) || _endpoints.ContainsValue(id))
                         return;
                     _pods.Remove(id);
-                    _engine.DeleteIdentity(new SecurityIdentity(id));
+                    _engine.DeleteIdentity(gonePod.Id);
                     return;
                 case 3:
                     if (!_pods.TryGetValue(id, out Peer? pod))

@@ -27,6 +27,9 @@ internal sealed class RandomWorld(int seed)
 
     private readonly Random _random = new(seed);
 
+    /// <summary>With one family, IPv4, the world is one identity.</summary>
+    private bool DualStack => seed % 10 < 7;
+
     public T Pick<T>(IReadOnlyList<T> items) => items[_random.Next(items.Count)];
 
     public bool Chance(double probability) => _random.NextDouble() < probability;
@@ -37,28 +40,44 @@ internal sealed class RandomWorld(int seed)
     {
         Enforcement = Chance(0.1) ? EnforcementMode.Always : Chance(0.05) ? EnforcementMode.Never : EnforcementMode.Default,
         AllowLocalhost = Chance(0.8),
+        DualStack = DualStack,
     };
 
-    public Peer Pod(uint id) => new(
-        new SecurityIdentity(id),
-        LabelSet.From(
+    /// <summary>A pod with this number in its own cluster: mostly here, at times in another one, and rarely without a namespace.</summary>
+    public Peer Pod(uint id)
+    {
+        bool isRemote = id % 5 == 0;
+        List<Label> labels =
         [
-            new Label("k8s", "app", Pick(Apps)), new Label("k8s", PodLabels.Namespace, Pick(Namespaces)),
-            new Label("k8s", PodLabels.Cluster, "default"), new Label("k8s", "instance", id.ToString()),
-        ]),
-        NamedPorts.From(PortNames.Where(_ => Chance(0.5)).Select(n => new NamedPort(n, Pick(Protocols[..2]), Pick(Ports)))));
+            new Label("k8s", "app", Pick(Apps)), new Label("k8s", PodLabels.Cluster, isRemote ? "other" : "default"),
+            new Label("k8s", "instance", id.ToString()),
+        ];
+        if (Chance(0.95))
+            labels.Add(new Label("k8s", PodLabels.Namespace, Pick(Namespaces)));
+        return new Peer(
+            new SecurityIdentity(isRemote ? (3u << 16) + id : id),
+            LabelSet.From(labels),
+            NamedPorts.From(PortNames.Where(_ => Chance(0.5)).Select(n => new NamedPort(n, Pick(Protocols[..2]), Pick(Ports)))));
+    }
 
-    public static Peer World(IpAddress address) => new(
-        address.IsV6 ? SecurityIdentity.WorldIPv6 : SecurityIdentity.WorldIPv4,
-        LabelSet.Reserved(address.IsV6 ? "world-ipv6" : "world-ipv4"), NamedPorts.Empty, address);
+    /// <summary>A node with an identity of its own.</summary>
+    public static Peer Node { get; } = new(
+        new SecurityIdentity(SecurityIdentity.RemoteNodeScope + 1), LabelSet.Reserved("remote-node"), NamedPorts.Empty);
+
+    private Peer World(IpAddress address) => !DualStack
+        ? new Peer(SecurityIdentity.World, LabelSet.Reserved("world"), NamedPorts.Empty, address)
+        : new Peer(
+            address.IsV6 ? SecurityIdentity.WorldIPv6 : SecurityIdentity.WorldIPv4,
+            LabelSet.Reserved(address.IsV6 ? "world-ipv6" : "world-ipv4"), NamedPorts.Empty, address);
 
     public Packet Packet(IReadOnlyList<Peer> pods)
     {
         Peer peer = Next(10) switch
         {
             0 => new Peer(SecurityIdentity.Host, LabelSet.Reserved("host"), NamedPorts.Empty),
-            1 => new Peer(SecurityIdentity.RemoteNode, LabelSet.Reserved("remote-node"), NamedPorts.Empty),
-            < 6 => World(Pick(Outside)),
+            1 => Chance(0.5) ? Node : new Peer(SecurityIdentity.RemoteNode, LabelSet.Reserved("remote-node"), NamedPorts.Empty),
+            < 6 => World(Pick(Outside.Where(a => DualStack || !a.IsV6).ToArray())),
+            _ when pods.Count == 0 => Node,
             _ => Pick(pods),
         };
         return new Packet(peer, Pick(Protocols), Chance(0.8) ? Pick(Ports) : (ushort)Next(65536));
@@ -79,7 +98,7 @@ internal sealed class RandomWorld(int seed)
         DefaultDeny = Chance(0.7),
         Tier = Chance(0.8) ? PolicyTier.Normal : Chance(0.5) ? PolicyTier.Admin : PolicyTier.Baseline,
         Order = (ushort)(Chance(0.8) ? 0 : Next(3)),
-        Peers = Chance(0.2) ? null : [.. Enumerable.Range(0, Next(3)).Select(_ => PeerSelector())],
+        Peers = Chance(0.2) ? null : [.. Enumerable.Range(0, Next(3)).SelectMany(_ => PeerSelectors())],
         Ports = Chance(0.2) ? [L4Match.AllPorts(L4Protocol.Any)] : [.. Enumerable.Range(0, 1 + Next(3)).Select(_ => Match())],
         Origin = new RuleOrigin(key, "uid", $"spec.rules[{index}]", LabelSet.Empty),
     };
@@ -96,20 +115,31 @@ internal sealed class RandomWorld(int seed)
         _ => new LabelsSelector(LabelRequirement.Equal("k8s", "app", Pick(Apps))),
     };
 
-    private IdentitySelector PeerSelector()
+    private IEnumerable<IdentitySelector> PeerSelectors()
     {
-        switch (Next(4))
+        switch (Next(5))
         {
             case 0:
-                return Entities.Find(Pick(["world", "cluster", "host", "remote-node", "none", "world-ipv6"]), "default")!.First();
+                return Entities.Find(Pick(["world", "cluster", "cluster-mesh", "host", "remote-node", "none", "world-ipv6"]), "default")!;
             case 1 or 2:
-                IpPrefix block = IpPrefix.Parse(Pick(Blocks));
+                IpPrefix block = Pick(Blocks.Select(IpPrefix.Parse).Where(b => DualStack || !b.IsV6).ToArray());
                 IEnumerable<IpPrefix> inside = Blocks.Select(IpPrefix.Parse).Where(b => b != block && block.Contains(b));
-                return new CidrSelector(block, inside.Where(_ => Chance(0.25)));
+                return [new CidrSelector(block, inside.Where(_ => Chance(0.25)))];
+            case 3:
+                return [ClassSelector()];
             default:
-                return LabelSelector();
+                return [LabelSelector()];
         }
     }
+
+    // What all pods, of this cluster or of any, have.
+    private LabelsSelector ClassSelector() => Next(4) switch
+    {
+        0 => new LabelsSelector(),
+        1 => new LabelsSelector(LabelRequirement.Exists("k8s", PodLabels.Namespace), LabelRequirement.Equal("k8s", PodLabels.Cluster, "default")),
+        2 => new LabelsSelector(LabelRequirement.Exists("any", PodLabels.Namespace)),
+        _ => new LabelsSelector(LabelRequirement.Equal("k8s", PodLabels.Cluster, "other")),
+    };
 
     private L4Match Match()
     {
