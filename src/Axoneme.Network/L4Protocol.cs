@@ -6,9 +6,16 @@ public enum L4Protocol : byte
 {
     Any = 0,
     Icmp = 1,
+    Igmp = 2,
+    IpIp = 4,
     Tcp = 6,
     Udp = 17,
+    IPv6 = 41,
+    Gre = 47,
+    Esp = 50,
+    Ah = 51,
     IcmpV6 = 58,
+    Vrrp = 112,
     Sctp = 132,
 }
 

@@ -192,8 +192,8 @@ public sealed class EntitySelector : IdentitySelector
 }
 
 /// <summary>
-/// Addresses outside the cluster inside one block and outside its exceptions. Pods and nodes are never selected, whatever their address:
-/// their identities have no address block. A block of length 0 also selects the world identity of its family.
+/// Addresses outside the cluster inside one block and outside its exceptions. Pods and nodes are selected, whatever their address, only where
+/// options give their identities address blocks (<c>policy-cidr-match-mode</c>). A block of length 0 also selects the world identity of its family.
 /// </summary>
 public sealed class CidrSelector : IdentitySelector
 {
@@ -219,16 +219,25 @@ public sealed class CidrSelector : IdentitySelector
 
     public override bool Matches(PolicyIdentity identity)
     {
-        if (identity.Cidr is not { } cidr)
+        if (identity.Cidrs.IsEmpty)
             return Prefix.Length == 0 && identity.IsWorldOf(Prefix.IsV6);
-        if (!Prefix.Contains(cidr))
-            return false;
+        foreach (IpPrefix cidr in identity.Cidrs)
+        {
+            if (Prefix.Contains(cidr) && !IsExcepted(cidr))
+                return true;
+        }
+
+        return false;
+    }
+
+    private bool IsExcepted(IpPrefix cidr)
+    {
         foreach (IpPrefix excluded in Except)
         {
             if (excluded.Contains(cidr))
-                return false;
+                return true;
         }
 
-        return true;
+        return false;
     }
 }

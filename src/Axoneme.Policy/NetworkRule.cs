@@ -66,4 +66,20 @@ public sealed record NetworkRule
 }
 
 /// <summary>A policy object after translation. An object without rules is valid and does nothing.</summary>
-public sealed record PolicyDocument(PolicyObjectKey Key, ImmutableArray<NetworkRule> Rules);
+public sealed record PolicyDocument(PolicyObjectKey Key, ImmutableArray<NetworkRule> Rules)
+{
+    /// <summary>Nothing would change if the other took this one's place.</summary>
+    public bool MeansTheSameAs(PolicyDocument other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return Key == other.Key && Rules.Length == other.Rules.Length && Rules.Zip(other.Rules).All(pair => IsSame(pair.First, pair.Second));
+    }
+
+    // Lists are compared by their members; of origins, equality looks at the names only.
+    private static bool IsSame(NetworkRule a, NetworkRule b)
+        => a.Peers.HasValue == b.Peers.HasValue
+            && (a.Peers ?? []).SequenceEqual(b.Peers ?? [])
+            && a.Ports.SequenceEqual(b.Ports)
+            && a with { Peers = b.Peers, Ports = b.Ports } == b
+            && a.Origin.Labels.Equals(b.Origin.Labels) && a.Origin.LogText == b.Origin.LogText;
+}

@@ -12,7 +12,7 @@ public sealed class PolicyIdentity
         Id = id;
         Labels = labels;
         Ports = ports ?? NamedPorts.Empty;
-        Cidr = CidrLabels.Find(labels);
+        Cidrs = CidrLabels.All(labels);
     }
 
     public SecurityIdentity Id { get; }
@@ -22,8 +22,14 @@ public sealed class PolicyIdentity
     /// <summary>Container ports of all pods with the identity.</summary>
     public NamedPorts Ports { get; }
 
-    /// <summary>The block of addresses outside the cluster that it stands for; null for everything else.</summary>
-    public IpPrefix? Cidr { get; }
+    /// <summary>The narrowest block of addresses that it stands for; null for what has none.</summary>
+    public IpPrefix? Cidr => Cidrs.IsEmpty ? null : Cidrs[0];
+
+    /// <summary>
+    /// Address blocks, narrowest first: one for a block outside the cluster; the addresses of a node, or the blocks around a pod, where
+    /// blocks are to select those.
+    /// </summary>
+    public ImmutableArray<IpPrefix> Cidrs { get; }
 
     /// <summary>True for the identity of outside addresses that no block is known for; "world" alone is both families.</summary>
     internal bool IsWorldOf(bool v6)
@@ -54,17 +60,19 @@ public static class CidrLabels
         => LabelSet.From([Of(prefix), new Label(Label.Reserved, dualStack ? (prefix.IsV6 ? WorldV6 : WorldV4) : World, "")]);
 
     /// <summary>The block that the labels name; the narrowest where they name several.</summary>
-    public static IpPrefix? Find(LabelSet labels)
+    public static IpPrefix? Find(LabelSet labels) => All(labels) is [var narrowest, ..] ? narrowest : null;
+
+    /// <summary>The blocks that the labels name, narrowest first.</summary>
+    public static ImmutableArray<IpPrefix> All(LabelSet labels)
     {
         ArgumentNullException.ThrowIfNull(labels);
-        IpPrefix? found = null;
+        ImmutableArray<IpPrefix> found = [];
         foreach (Label label in labels)
         {
-            if (label.Source == Label.Cidr && IpPrefix.TryParse(label.Key.Replace('-', ':'), out IpPrefix prefix)
-                && (found is null || prefix.Length > found.Value.Length))
-                found = prefix;
+            if (label.Source == Label.Cidr && IpPrefix.TryParse(label.Key.Replace('-', ':'), out IpPrefix prefix))
+                found = found.Add(prefix);
         }
 
-        return found;
+        return found.Length < 2 ? found : [.. found.OrderByDescending(p => p.Length).ThenBy(p => p)];
     }
 }

@@ -42,6 +42,15 @@ public sealed record PolicyOptions
 
     public bool EnableIcmpRules { get; init; } = true;
 
+    /// <summary>Rules may name VRRP, IGMP, GRE, IPIP, IPV6, ESP and AH (<c>enable-extended-ip-protocols</c>).</summary>
+    public bool EnableExtendedProtocols { get; init; }
+
+    /// <summary>Rules may select other nodes by their labels (<c>enable-node-selector-labels</c>).</summary>
+    public bool EnableNodeSelectorLabels { get; init; }
+
+    /// <summary>Rules may hold what a proxy enforces (<c>enable-l7-proxy</c>).</summary>
+    public bool EnableL7Proxy { get; init; } = true;
+
     /// <summary>Off: enableDefaultDeny is ignored, every rule closes its direction.</summary>
     public bool EnableNonDefaultDeny { get; init; } = true;
 }

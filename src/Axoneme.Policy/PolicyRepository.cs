@@ -10,16 +10,23 @@ namespace Axoneme.Policy;
 /// <param name="Generation">Of the object when it was judged.</param>
 /// <param name="Valid">False: the version before it, if any, stays in force.</param>
 /// <param name="Message">All errors, or all warnings, one a line, each with the path of its field; empty when there is nothing to say.</param>
-public sealed record PolicyStatus(PolicyObjectKey Policy, long Generation, bool Valid, string Message);
+public sealed record PolicyStatus(PolicyObjectKey Policy, long Generation, bool Valid, string Message)
+{
+    /// <summary>Of the version that the engine has; null when it has none.</summary>
+    public long? GenerationInForce { get; init; }
+
+    /// <summary>The rules are computed beside those in force, and enforced by nobody.</summary>
+    public bool Shadow { get; init; }
+}
 
 /// <summary>The policy objects of the API: translates them, keeps the last valid version of each in the engine, and knows their status.</summary>
-public sealed class PolicyRepository(PolicyEngine engine)
+public sealed class PolicyRepository(PolicyEngine engine, IServiceDirectory? services = null)
 {
     private readonly CidrGroups _groups = new();
     private readonly Dictionary<PolicyObjectKey, PolicyStatus> _statuses = [];
 
-    // Policies that mention groups of address blocks: translated again when a group changes.
-    private readonly Dictionary<PolicyObjectKey, Func<PolicyStatus>> _usesGroups = [];
+    // Policies that mention other objects: translated again when such an object changes.
+    private readonly Dictionary<PolicyObjectKey, (PolicyReferences To, Func<PolicyStatus> TranslateAgain)> _references = [];
 
     public IReadOnlyDictionary<PolicyObjectKey, PolicyStatus> Statuses => _statuses;
 
@@ -42,7 +49,7 @@ public sealed class PolicyRepository(PolicyEngine engine)
     public void Delete(PolicyObjectKey key)
     {
         _statuses.Remove(key);
-        _usesGroups.Remove(key);
+        _references.Remove(key);
         engine.DeletePolicy(key);
     }
 
@@ -62,42 +69,45 @@ public sealed class PolicyRepository(PolicyEngine engine)
 
         errors = findings;
         _groups.Set(group, prefixes.ToImmutable());
-        return TranslateAgain();
+        return TranslateAgain(r => r.CidrGroups);
     }
 
-    public IReadOnlyList<PolicyStatus> DeleteCidrGroup(string name) => _groups.Remove(name) ? TranslateAgain() : [];
+    public IReadOnlyList<PolicyStatus> DeleteCidrGroup(string name) => _groups.Remove(name) ? TranslateAgain(r => r.CidrGroups) : [];
 
-    private PolicyStatus[] TranslateAgain() => [.. _usesGroups.Values.ToArray().Select(translate => translate())];
+    /// <summary>The service came, went or changed labels, selector or addresses. Gives the policies that it may concern.</summary>
+    public IReadOnlyList<PolicyStatus> ServiceChanged(ResourceName service) => TranslateAgain(r => r.Mention(service));
+
+    private PolicyStatus[] TranslateAgain(Predicate<PolicyReferences> concerns)
+        => [.. _references.Values.Where(r => concerns(r.To)).ToArray().Select(r => r.TranslateAgain())];
 
     private PolicyStatus Upsert(PolicyObjectKey key, ObjectMeta metadata, PolicyRule? spec, IReadOnlyList<PolicyRule>? specs)
     {
         PolicyStatus Translate()
         {
-            var context = new TranslationContext(key, metadata, engine.Options);
-            return Apply(key, metadata, CiliumPolicyTranslation.Translate(context, spec, specs, _groups));
+            var context = new TranslationContext(key, metadata, engine.Options, services);
+            PolicyStatus status = Apply(key, metadata, CiliumPolicyTranslation.Translate(context, spec, specs, _groups));
+            // An invalid version changes nothing, so what the one before it mentions still counts.
+            if (status.Valid && !context.References.IsEmpty)
+                _references[key] = (context.References, Translate);
+            else if (status.Valid)
+                _references.Remove(key);
+            return status;
         }
 
-        PolicyStatus status = Translate();
-        // An invalid version changes nothing, so the groups of the one before it still count.
-        if (status.Valid && (specs ?? []).Prepend(spec).Any(MentionsGroups))
-            _usesGroups[key] = Translate;
-        else if (status.Valid)
-            _usesGroups.Remove(key);
-        return status;
+        return Translate();
     }
-
-    private static bool MentionsGroups(PolicyRule? rule)
-        => rule is not null
-            && new[] { rule.Ingress, rule.IngressDeny }.SelectMany(r => r ?? []).SelectMany(r => r.FromCIDRSet ?? [])
-                .Concat(new[] { rule.Egress, rule.EgressDeny }.SelectMany(r => r ?? []).SelectMany(r => r.ToCIDRSet ?? []))
-                .Any(c => c.Cidr is null);
 
     private PolicyStatus Apply(PolicyObjectKey key, ObjectMeta metadata, PolicyTranslation translation)
     {
-        if (translation.Document is { } document)
+        bool valid = translation.Document is not null;
+        long generation = metadata.Generation ?? 0;
+        if (translation.Document is { } document && !(engine.FindPolicy(key)?.MeansTheSameAs(document) ?? false))
             engine.UpsertPolicy(document);
-        IEnumerable<string> findings = translation.Document is null ? translation.Errors : translation.Warnings;
-        var status = new PolicyStatus(key, metadata.Generation ?? 0, translation.Document is not null, string.Join('\n', findings));
+        var status = new PolicyStatus(key, generation, valid, string.Join('\n', valid ? translation.Warnings : translation.Errors))
+        {
+            GenerationInForce = valid ? generation : _statuses.GetValueOrDefault(key)?.GenerationInForce,
+            Shadow = engine.FindPolicy(key)?.Rules.Any(r => r.Shadow) ?? false,
+        };
         _statuses[key] = status;
         return status;
     }

@@ -16,6 +16,10 @@ internal sealed class CidrGroups
     public IEnumerable<IpPrefix> Select(LabelSelector selector)
         => _groups.Values.Where(g => selector.Matches(g.Labels)).SelectMany(g => g.Prefixes);
 
+    /// <summary>The groups that have a label with the key.</summary>
+    public IEnumerable<IpPrefix> WithLabel(string key)
+        => _groups.Values.Where(g => g.Labels?.ContainsKey(key) == true).SelectMany(g => g.Prefixes);
+
     public void Set(CiliumCIDRGroup group, ImmutableArray<IpPrefix> prefixes)
         => _groups[group.Metadata.Name] = (group.Metadata.Labels, prefixes);
 

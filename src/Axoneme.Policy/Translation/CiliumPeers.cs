@@ -32,6 +32,9 @@ internal sealed record CiliumEntry(TrafficDirection Direction, bool Deny, string
 
     public string? Authentication { get; init; }
 
+    /// <summary>The entry as it came.</summary>
+    public PolicyElement? Written { get; init; }
+
     /// <summary><c>spec.ingress[0].fromCIDR</c> for <c>CIDR</c>.</summary>
     public string PeerField(string name) => $"{Path}.{(Direction == TrafficDirection.Ingress ? "from" : "to")}{name}";
 
@@ -47,6 +50,7 @@ internal sealed record CiliumEntry(TrafficDirection Direction, bool Deny, string
         ToPorts = rule.ToPorts,
         Icmps = rule.Icmps,
         Authentication = rule.Authentication?.Mode,
+        Written = rule,
     };
 
     public static CiliumEntry From(EgressRule rule, bool deny, string path) => new(TrafficDirection.Egress, deny, path)
@@ -63,6 +67,7 @@ internal sealed record CiliumEntry(TrafficDirection Direction, bool Deny, string
         ToPorts = rule.ToPorts,
         Icmps = rule.Icmps,
         Authentication = rule.Authentication?.Mode,
+        Written = rule,
     };
 }
 
@@ -88,6 +93,10 @@ internal static class CiliumPeers
                 selectors.Add(new CidrSelector(prefix));
         });
         Each(entry.CidrSet, (i, rule) => selectors.AddRange(CidrRule(context, $"{entry.PeerField("CIDRSet")}[{i}]", rule, groups)));
+        Each(entry.Groups, (i, group) => selectors.AddRange(Group(context, $"{entry.PeerField("Groups")}[{i}]", group, groups)));
+        Each(entry.Nodes, (i, s) => selectors.Add(SelectorTranslation.Nodes(context, $"{entry.PeerField("Nodes")}[{i}]", s)));
+        Each(entry.Services, (i, service) => selectors.AddRange(
+            ServicePeers.Translate(context, $"{entry.PeerField("Services")}[{i}]", service)));
         bool everyone = false;
         Each(entry.Entities, (i, name) =>
         {
@@ -113,10 +122,8 @@ internal static class CiliumPeers
             context.Error(entry.Path, $"combining {string.Join(" and ", used)} is not supported");
         if (entry.Requires is { Count: > 0 })
             context.Error(entry.PeerField("Requires"), "has been removed; select the peers in one list");
-        if (entry.Nodes is not null)
-            context.Error(entry.PeerField("Nodes"), $"needs enable-node-selector-labels, which is {TranslationContext.NotAvailable}");
-        Unavailable("Groups", entry.Groups?.Count ?? 0);
-        Unavailable("Services", entry.Services?.Count ?? 0);
+        if (entry.Nodes is not null && !context.Options.EnableNodeSelectorLabels)
+            context.Error(entry.PeerField("Nodes"), "needs enable-node-selector-labels");
         Unavailable("FQDNs", entry.Fqdns?.Count ?? 0);
 
         // An allow that finds nobody is safe; a deny that finds nobody is not.
@@ -144,8 +151,23 @@ internal static class CiliumPeers
         List<IpPrefix> except = context.Exceptions($"{path}.except", rule.Except, prefix);
         if (rule.Cidr is not null)
             return prefix is { } valid ? [new CidrSelector(valid, except)] : [];
+        if (rule.CidrGroupSelector is { } selector)
+            SelectorTranslation.Requirements(context, $"{path}.cidrGroupSelector", selector, Label.Any);
+        context.References.CidrGroups = true;
         IEnumerable<IpPrefix> members = rule.CidrGroupRef is { } name ? groups.Find(name) : groups.Select(rule.CidrGroupSelector!);
         return members.Select(m => new CidrSelector(m, except.Where(m.Contains)));
+    }
+
+    private static IEnumerable<IdentitySelector> Group(TranslationContext context, string path, PeerGroup group, CidrGroups groups)
+    {
+        if (group.Aws is null)
+        {
+            context.Error(path, "must have aws");
+            return [];
+        }
+
+        context.References.CidrGroups = true;
+        return groups.WithLabel(ExternalGroups.LabelOf(group)).Distinct().Select(prefix => new CidrSelector(prefix));
     }
 
     private static void Each<T>(IReadOnlyList<T>? items, Action<int, T> action)

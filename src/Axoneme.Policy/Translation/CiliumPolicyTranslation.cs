@@ -36,6 +36,7 @@ internal static class CiliumPolicyTranslation
             context.Error(path, "must have at least one of ingress, ingressDeny, egress, egressDeny");
         if (rule.Log?.Value is { Length: > MaximalLogLength })
             context.Error($"{path}.log.value", $"is longer than {MaximalLogLength} characters");
+        UnknownFields.ReportRule(context, path, rule);
         (IdentitySelector? subject, bool isInit) = Subject(context, path, rule);
         Label[] labels = [.. (rule.Labels ?? []).Select(l => new Label(l.Source is { Length: > 0 } s ? s : Label.Unspecified, l.Key, l.Value ?? ""))];
         foreach (CiliumEntry entry in entries)
@@ -44,6 +45,8 @@ internal static class CiliumPolicyTranslation
             ImmutableArray<IdentitySelector>? peers = CiliumPeers.Translate(context, entry, isInit, groups);
             ImmutableArray<L4Match> ports =
                 CiliumPorts.Translate(context, rule.NodeSelector is null ? entry : HostEntries.WithoutNames(context, entry));
+            if (UnknownFields.ReportEntry(context, entry) && !entry.Deny)
+                ports = [];
             if (subject is null)
                 continue;
             context.Rules.Add(new NetworkRule
@@ -133,6 +136,7 @@ internal static class CiliumPorts
         if (ports.Count > PortTranslation.MaximalCount)
             context.Error($"{path}.ports", $"has {ports.Count} items, more than {PortTranslation.MaximalCount}");
         List<L4Match> matches = [.. ports.SelectMany((p, i) => PortTranslation.Port(context, $"{path}.ports[{i}]", p))];
+        L7Validation.Check(context, entry, path, rule);
         if (ProxyField(rule) is not { } field)
         {
             if (rule.Rules?.Dns is { Count: > 0 })

@@ -15,6 +15,10 @@ internal static class PortTranslation
     public static IEnumerable<L4Match> Port(TranslationContext context, string path, PortProtocol port)
     {
         L4Protocol? protocol = Protocol(context, $"{path}.protocol", port.Protocol, L4Protocol.Any);
+        if (protocol is { } portless && HasNoPorts(portless))
+            return Portless(context, path, port, portless);
+        if (port.Port.Length == 0 && context.Options.EnableExtendedProtocols)
+            return protocol is { } all ? [L4Match.AllPorts(all)] : [];
         if (!TryParsePort(port.Port, out ushort number, out string? name))
         {
             context.Error($"{path}.port", $"'{port.Port}' is neither a number from 0 to 65535 nor a port name");
@@ -39,7 +43,7 @@ internal static class PortTranslation
     public static IEnumerable<L4Match> Port(TranslationContext context, string path, NetworkPolicyPort port)
     {
         L4Protocol? protocol = Protocol(context, $"{path}.protocol", port.Protocol, L4Protocol.Tcp);
-        if (protocol == L4Protocol.Any)
+        if (protocol is { } foreign && (foreign == L4Protocol.Any || HasNoPorts(foreign)))
         {
             context.Error($"{path}.protocol", $"'{port.Protocol}' is not one of TCP, UDP, SCTP");
             return [];
@@ -112,12 +116,29 @@ internal static class PortTranslation
                 context.Warn(path, SctpIsOff);
                 return null;
             case "VRRP" or "IGMP" or "GRE" or "IPIP" or "IPV6" or "ESP" or "AH":
-                context.Error(path, $"{written} needs enable-extended-ip-protocols, which is {TranslationContext.NotAvailable}");
+                if (context.Options.EnableExtendedProtocols)
+                    return Enum.Parse<L4Protocol>(written, ignoreCase: true);
+                context.Error(path, $"{written} needs enable-extended-ip-protocols");
                 return null;
             default:
-                context.Error(path, $"'{written}' is not one of TCP, UDP, SCTP, ANY");
+                context.Error(path, $"'{written}' is not one of {KnownProtocols(context.Options)}");
                 return null;
         }
+    }
+
+    private static string KnownProtocols(PolicyOptions options)
+        => options.EnableExtendedProtocols ? "TCP, UDP, SCTP, ANY, VRRP, IGMP, GRE, IPIP, IPV6, ESP, AH" : "TCP, UDP, SCTP, ANY";
+
+    private static bool HasNoPorts(L4Protocol protocol)
+        => protocol is not (L4Protocol.Any or L4Protocol.Tcp or L4Protocol.Udp or L4Protocol.Sctp);
+
+    private static IEnumerable<L4Match> Portless(TranslationContext context, string path, PortProtocol port, L4Protocol protocol)
+    {
+        if (port.Port is not ("" or "0"))
+            context.Error($"{path}.port", $"'{port.Port}': {port.Protocol} has no ports");
+        if (port.EndPort is > 0)
+            context.Error($"{path}.endPort", $"{port.Protocol} has no ports");
+        return [L4Match.AllPorts(protocol)];
     }
 
     private static IEnumerable<L4Protocol> Protocols(L4Protocol protocol, PolicyOptions options)

@@ -90,7 +90,16 @@ internal static class SelectorTranslation
         return InLocalCluster(context, requirements);
     }
 
-    private static LabelsSelector InLocalCluster(TranslationContext context, List<LabelRequirement> requirements)
+    /// <summary>Other nodes by the labels of their Node objects.</summary>
+    public static IdentitySelector Nodes(TranslationContext context, string path, LabelSelector selector)
+    {
+        List<LabelRequirement> requirements = Requirements(context, path, selector, NodeLabels.Source);
+        requirements.Add(LabelRequirement.Exists(Label.Reserved, "remote-node"));
+        return InLocalCluster(context, requirements);
+    }
+
+    /// <summary>Adds the own cluster where none is named and the options say that this means the own one.</summary>
+    public static LabelsSelector InLocalCluster(TranslationContext context, List<LabelRequirement> requirements)
     {
         if (context.Options.DefaultLocalCluster && !requirements.Exists(r => IsKubernetesKey(r, PodLabels.Cluster)))
             requirements.Add(LabelRequirement.Equal(Label.Kubernetes, PodLabels.Cluster, context.Options.ClusterName));

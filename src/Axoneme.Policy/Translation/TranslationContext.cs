@@ -12,16 +12,24 @@ namespace Axoneme.Policy;
 public sealed record PolicyTranslation(PolicyDocument? Document, ImmutableArray<string> Errors, ImmutableArray<string> Warnings);
 
 /// <summary>One object under translation: where it is from, its settings, and the findings so far.</summary>
-internal sealed class TranslationContext(PolicyObjectKey key, ObjectMeta metadata, PolicyOptions options)
+internal sealed class TranslationContext(
+    PolicyObjectKey key, ObjectMeta metadata, PolicyOptions options, IServiceDirectory? services = null)
 {
     private readonly List<string> _errors = [];
     private readonly List<string> _warnings = [];
 
     public const string NotAvailable = "not available in this version";
 
+    private static readonly string[] ShadowAnnotations = ["policy.cilium.io/enforcement", "axoneme.io/enforcement"];
+
     public PolicyObjectKey Key { get; } = key;
 
     public PolicyOptions Options { get; } = options;
+
+    public IServiceDirectory Services { get; } = services ?? NoServices.Instance;
+
+    /// <summary>What the result depends on besides the object and the options.</summary>
+    public PolicyReferences References { get; } = new();
 
     public List<NetworkRule> Rules { get; } = [];
 
@@ -30,9 +38,28 @@ internal sealed class TranslationContext(PolicyObjectKey key, ObjectMeta metadat
     public void Warn(string path, string text) => _warnings.Add($"{path}: {text}");
 
     public PolicyTranslation Finish()
-        => _errors.Count > 0
+    {
+        bool shadow = IsShadow();
+        return _errors.Count > 0
             ? new PolicyTranslation(null, [.. _errors], [.. _warnings])
-            : new PolicyTranslation(new PolicyDocument(Key, [.. Rules]), [], [.. _warnings]);
+            : new PolicyTranslation(
+                new PolicyDocument(Key, [.. Rules.Select(rule => shadow ? rule with { Shadow = true } : rule)]), [], [.. _warnings]);
+    }
+
+    // An unknown word must not make a policy that somebody wanted to try out take effect.
+    private bool IsShadow()
+    {
+        bool shadow = false;
+        foreach (string annotation in ShadowAnnotations)
+        {
+            string? value = metadata.Annotation(annotation);
+            shadow |= value == "shadow";
+            if (value is not (null or "" or "shadow" or "enforce"))
+                Error($"metadata.annotations[{annotation}]", $"'{value}' is not one of shadow, enforce");
+        }
+
+        return shadow;
+    }
 
     public RuleOrigin Origin(string path, IEnumerable<Label>? userLabels = null, string logText = "")
     {

@@ -38,8 +38,15 @@ public sealed record CiliumPolicyStatus
     public JsonElement? DerivativePolicies { get; init; }
 }
 
+/// <summary>An object inside a rule. What it has besides the known fields is kept, so that it can be reported and not be taken for nothing.</summary>
+public abstract record PolicyElement
+{
+    [JsonExtensionData]
+    public IDictionary<string, JsonElement>? UnknownFields { get; set; }
+}
+
 /// <summary>One rule: whom it applies to (one of the selectors) and what it allows and denies.</summary>
-public sealed record PolicyRule
+public sealed record PolicyRule : PolicyElement
 {
     public LabelSelector? EndpointSelector { get; init; }
 
@@ -85,7 +92,7 @@ public sealed record PolicyLog
 }
 
 /// <summary>A peer list that is null does not restrict; one that is empty matches no peer.</summary>
-public sealed record IngressRule
+public sealed record IngressRule : PolicyElement
 {
     public IReadOnlyList<LabelSelector>? FromEndpoints { get; init; }
 
@@ -110,7 +117,7 @@ public sealed record IngressRule
 }
 
 /// <summary>A peer list that is null does not restrict; one that is empty matches no peer.</summary>
-public sealed record EgressRule
+public sealed record EgressRule : PolicyElement
 {
     public IReadOnlyList<LabelSelector>? ToEndpoints { get; init; }
 
@@ -139,7 +146,7 @@ public sealed record EgressRule
 }
 
 /// <summary>Exactly one of <see cref="Cidr"/>, <see cref="CidrGroupRef"/> and <see cref="CidrGroupSelector"/>.</summary>
-public sealed record CIDRRule
+public sealed record CIDRRule : PolicyElement
 {
     public string? Cidr { get; init; }
 
@@ -150,7 +157,7 @@ public sealed record CIDRRule
     public IReadOnlyList<string>? Except { get; init; }
 }
 
-public sealed record PeerGroup
+public sealed record PeerGroup : PolicyElement
 {
     public AwsGroup? Aws { get; init; }
 }
@@ -166,21 +173,21 @@ public sealed record AwsGroup
     public string? Region { get; init; }
 }
 
-public sealed record PeerService
+public sealed record PeerService : PolicyElement
 {
     public PeerServiceByName? K8sService { get; init; }
 
     public PeerServiceBySelector? K8sServiceSelector { get; init; }
 }
 
-public sealed record PeerServiceByName
+public sealed record PeerServiceByName : PolicyElement
 {
     public string? ServiceName { get; init; }
 
     public string? Namespace { get; init; }
 }
 
-public sealed record PeerServiceBySelector
+public sealed record PeerServiceBySelector : PolicyElement
 {
     public LabelSelector Selector { get => field ?? new(); init; }
 
@@ -188,14 +195,14 @@ public sealed record PeerServiceBySelector
 }
 
 /// <summary>Exactly one of the two.</summary>
-public sealed record FqdnSelector
+public sealed record FqdnSelector : PolicyElement
 {
     public string? MatchName { get; init; }
 
     public string? MatchPattern { get; init; }
 }
 
-public sealed record PortRule
+public sealed record PortRule : PolicyElement
 {
     public IReadOnlyList<PortProtocol>? Ports { get; init; }
 
@@ -210,7 +217,7 @@ public sealed record PortRule
     public L7Rules? Rules { get; init; }
 }
 
-public sealed record PortProtocol
+public sealed record PortProtocol : PolicyElement
 {
     /// <summary>A decimal number or a port name; "0" stands for all.</summary>
     public string Port { get => field ?? ""; init; }
@@ -240,7 +247,7 @@ public sealed record SecretReference
     public string Name { get => field ?? ""; init; }
 }
 
-public sealed record EnvoyListener
+public sealed record EnvoyListener : PolicyElement
 {
     public EnvoyConfigReference EnvoyConfig { get => field ?? new(); init; }
 
@@ -257,7 +264,7 @@ public sealed record EnvoyConfigReference
 }
 
 /// <summary>Rules of application protocols, kept as sent: the proxy's compiler reads them.</summary>
-public sealed record L7Rules
+public sealed record L7Rules : PolicyElement
 {
     public JsonElement? Http { get; init; }
 
@@ -270,12 +277,12 @@ public sealed record L7Rules
     public JsonElement? L7 { get; init; }
 }
 
-public sealed record IcmpRule
+public sealed record IcmpRule : PolicyElement
 {
     public IReadOnlyList<IcmpField>? Fields { get; init; }
 }
 
-public sealed record IcmpField
+public sealed record IcmpField : PolicyElement
 {
     /// <summary>IPv4 (when omitted) or IPv6.</summary>
     public string? Family { get; init; }
