@@ -98,9 +98,10 @@ public sealed class PolicyEngine
         ArgumentNullException.ThrowIfNull(document);
         RuleState[] old = _documents.TryGetValue(document.Key, out var held) ? held.Rules : [];
         // The new rules come first: blocks and selectors that both versions use are kept, not made anew.
-        foreach (IpPrefix prefix in document.Rules.SelectMany(r => r.Prefixes))
+        NetworkRule[] enforced = [.. document.Rules.Where(r => !r.Shadow)];
+        foreach (IpPrefix prefix in enforced.SelectMany(r => r.Prefixes))
             AcquirePrefix(prefix);
-        RuleState[] rules = [.. document.Rules.Select(r => new RuleState(r, _selectors))];
+        RuleState[] rules = [.. enforced.Select(r => new RuleState(r, _selectors))];
         _documents[document.Key] = (document, rules);
         foreach (RuleState rule in rules)
         {

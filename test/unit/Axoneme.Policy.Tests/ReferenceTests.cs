@@ -304,6 +304,7 @@ public sealed class ReferenceTests : IServiceDirectory
         PolicyStatus status = _repository.Upsert(Policy(spec, annotations: """{"policy.cilium.io/enforcement":"shadow"}"""));
         Assert.True(status.Shadow);
         Assert.True(Assert.Single(_engine.FindPolicy(status.Policy)!.Rules).Shadow);
+        Assert.True(Allows(SecurityIdentity.Health));
         Assert.Equal(
             "metadata.annotations[policy.cilium.io/enforcement]: 'maybe' is not one of shadow, enforce",
             _repository.Upsert(Policy(spec, annotations: """{"policy.cilium.io/enforcement":"maybe"}""")).Message);
