@@ -88,7 +88,8 @@ public sealed record UpdateSets(IReadOnlyList<SelectorSet> Upsert, IReadOnlyList
 /// <param name="Identity">Key of the set. Sets without identity (0) are replaced as a whole by the next message that has some.</param>
 /// <param name="Patterns">Without duplicates.</param>
 /// <param name="Prefix">The narrowest block of CIDR policy that covers the addresses; null if none. Such a set is not assigned by the proxy.</param>
-public sealed record SelectorSet(SecurityIdentity Identity, IReadOnlyList<DnsPattern> Patterns, IpPrefix? Prefix = null);
+/// <param name="IsV6">Family of the addresses: with both on, there is an identity for each. Null: addresses of both.</param>
+public sealed record SelectorSet(SecurityIdentity Identity, IReadOnlyList<DnsPattern> Patterns, IpPrefix? Prefix = null, bool? IsV6 = null);
 
 /// <summary>Blocks that CIDR policy names: the proxy leaves their addresses to the agent.</summary>
 public sealed record UpdatePrefixes(IReadOnlyList<IpPrefix> Add, IReadOnlyList<IpPrefix> Remove) : ProxyMessage;

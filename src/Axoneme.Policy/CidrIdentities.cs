@@ -4,30 +4,43 @@ using Axoneme.Network;
 namespace Axoneme.Policy;
 
 /// <summary>
-/// Identities of this node for address blocks that policies mention, reference counted. Numbers go round, so that one is not given to
-/// another block while flows with it are still in flight; blocks restored from the kernel keep theirs.
+/// Identities of this node for address blocks that policies mention, reference counted. Blocks restored from the kernel keep theirs.
 /// </summary>
-internal sealed class CidrIdentities
+internal sealed class CidrIdentities(LocalNumbers numbers)
 {
-    private const uint First = SecurityIdentity.LocalCidrScope + 1;
-    private const uint Last = SecurityIdentity.RemoteNodeScope - 1;
-
     private readonly Dictionary<IpPrefix, (SecurityIdentity Id, int References)> _byPrefix = [];
-    private readonly HashSet<SecurityIdentity> _used = [];
     private readonly HashSet<IpPrefix> _restored = [];
-    private uint _next = First;
+
+    // Blocks by family and length, so that only lengths in use are tried for an address.
+    private readonly SortedDictionary<int, int> _lengthsV4 = [];
+    private readonly SortedDictionary<int, int> _lengthsV6 = [];
 
     public IEnumerable<KeyValuePair<IpPrefix, SecurityIdentity>> All
         => _byPrefix.Select(p => KeyValuePair.Create(p.Key, p.Value.Id));
 
+    public SecurityIdentity? Find(IpPrefix prefix) => _byPrefix.TryGetValue(prefix, out var held) ? held.Id : null;
+
+    /// <summary>The narrowest block around the address, itself included; null when there is none.</summary>
+    public IpPrefix? Around(IpAddress address)
+    {
+        IpPrefix? found = null;
+        foreach (int length in (address.IsV6 ? _lengthsV6 : _lengthsV4).Keys)
+        {
+            var prefix = new IpPrefix(address, length);
+            if (_byPrefix.ContainsKey(prefix))
+                found = prefix;
+        }
+
+        return found;
+    }
+
     /// <summary>Holds the number for the block until <see cref="TakeRestored"/>; refused when number or block is taken.</summary>
     public bool Restore(IpPrefix prefix, SecurityIdentity id)
     {
-        if (id.Value is < First or > Last || _byPrefix.ContainsKey(prefix) || !_used.Add(id))
+        if (_byPrefix.ContainsKey(prefix) || !numbers.TryTake(id))
             return false;
-        _byPrefix[prefix] = (id, 1);
+        Add(prefix, id);
         _restored.Add(prefix);
-        _next = Math.Max(_next, id.Value == Last ? First : id.Value + 1);
         return true;
     }
 
@@ -49,12 +62,8 @@ internal sealed class CidrIdentities
             return false;
         }
 
-        // The scope has 16 million numbers and prefixes fit in the ipcache, which is far smaller: a free one is always near.
-        while (!_used.Add(new SecurityIdentity(_next)))
-            Advance();
-        id = new SecurityIdentity(_next);
-        Advance();
-        _byPrefix[prefix] = (id, 1);
+        id = numbers.Take();
+        Add(prefix, id);
         return true;
     }
 
@@ -69,9 +78,17 @@ internal sealed class CidrIdentities
         }
 
         _byPrefix.Remove(prefix);
-        _used.Remove(id);
+        SortedDictionary<int, int> lengths = prefix.IsV6 ? _lengthsV6 : _lengthsV4;
+        if (--lengths[prefix.Length] == 0)
+            lengths.Remove(prefix.Length);
+        numbers.Free(id);
         return true;
     }
 
-    private void Advance() => _next = _next == Last ? First : _next + 1;
+    private void Add(IpPrefix prefix, SecurityIdentity id)
+    {
+        _byPrefix[prefix] = (id, 1);
+        SortedDictionary<int, int> lengths = prefix.IsV6 ? _lengthsV6 : _lengthsV4;
+        lengths[prefix.Length] = lengths.GetValueOrDefault(prefix.Length) + 1;
+    }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
+using Axoneme.Dns;
 using Axoneme.Network;
 
 namespace Axoneme.Policy;
@@ -63,6 +64,9 @@ public sealed record NetworkRule
     /// <summary>Address blocks that need identities of their own for the rule to work, exceptions included.</summary>
     public IEnumerable<IpPrefix> Prefixes
         => Peers is { } peers ? peers.OfType<CidrSelector>().SelectMany(c => c.Except.Prepend(c.Prefix)) : [];
+
+    /// <summary>Name patterns among the peers.</summary>
+    public IEnumerable<DnsPattern> NamePatterns => Peers is { } peers ? peers.OfType<FqdnSelector>().Select(f => f.Pattern) : [];
 }
 
 /// <summary>A policy object after translation. An object without rules is valid and does nothing.</summary>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
 using System.Runtime.InteropServices;
+using Axoneme.Dns;
 using Axoneme.Network;
 
 namespace Axoneme.Policy;
@@ -40,7 +41,10 @@ public sealed class PolicyEngine
 {
     private readonly PolicyOptions _options;
     private readonly SelectorCache _selectors;
-    private readonly CidrIdentities _cidrs = new();
+    private readonly LocalNumbers _numbers = new();
+    private readonly CidrIdentities _cidrs;
+    private readonly FqdnIdentities _fqdnIdentities;
+    private readonly FqdnAssignments _fqdn;
     private readonly Dictionary<PolicyObjectKey, (PolicyDocument Document, RuleState[] Rules)> _documents = [];
     private readonly Dictionary<(SecurityIdentity Identity, NamedPorts Ports), SubjectState> _subjects = [];
     private readonly Dictionary<SecurityIdentity, List<SubjectState>> _subjectsByIdentity = [];
@@ -57,6 +61,13 @@ public sealed class PolicyEngine
     {
         _options = options;
         _selectors = new SelectorCache(options, OnSelectionChanged, OnClassChanged);
+        _cidrs = new CidrIdentities(_numbers);
+        _fqdnIdentities = new FqdnIdentities(_numbers);
+        _fqdn = new FqdnAssignments(options, _cidrs, _fqdnIdentities)
+        {
+            Appeared = (id, labels) => _selectors.Upsert(new PolicyIdentity(id, labels)),
+            Moved = address => Publish(IpPrefix.Single(address)),
+        };
         foreach ((SecurityIdentity id, LabelSet labels) in ReservedIdentities.Labels(options.DualStack))
             _selectors.Upsert(new PolicyIdentity(id, labels));
     }
@@ -101,6 +112,8 @@ public sealed class PolicyEngine
         NetworkRule[] enforced = [.. document.Rules.Where(r => !r.Shadow)];
         foreach (IpPrefix prefix in enforced.SelectMany(r => r.Prefixes))
             AcquirePrefix(prefix);
+        foreach (DnsPattern pattern in enforced.SelectMany(r => r.NamePatterns))
+            _fqdn.Acquire(pattern);
         RuleState[] rules = [.. enforced.Select(r => new RuleState(r, _selectors))];
         _documents[document.Key] = (document, rules);
         foreach (RuleState rule in rules)
@@ -180,6 +193,8 @@ public sealed class PolicyEngine
     /// </summary>
     public bool RestorePrefix(IpPrefix prefix, SecurityIdentity id)
     {
+        if (prefix.IsSingle && _fqdn.Restore(prefix.Address, id))
+            return true;
         if (!_cidrs.Restore(prefix, id))
             return false;
         Announce(prefix, id);
@@ -191,6 +206,36 @@ public sealed class PolicyEngine
     {
         foreach (IpPrefix prefix in _cidrs.TakeRestored())
             ReleasePrefix(prefix);
+        _fqdn.ReleaseRestored();
+    }
+
+    /// <summary>
+    /// Before <see cref="RestorePrefix"/>: the number that addresses with these labels had in an earlier run. Any number of addresses share
+    /// it. False for a number out of the scope or taken already.
+    /// </summary>
+    public bool RestoreNameIdentity(SecurityIdentity id, LabelSet labels)
+    {
+        ArgumentNullException.ThrowIfNull(labels);
+        if (!_fqdnIdentities.Restore(labels, id))
+            return false;
+        _selectors.Upsert(new PolicyIdentity(id, labels));
+        return true;
+    }
+
+    /// <summary>Learned names. What is learned takes effect with <see cref="Commit"/>.</summary>
+    public FqdnNames Names => _fqdn.Names;
+
+    /// <summary>Identities of sets of name patterns, with their labels.</summary>
+    public IEnumerable<KeyValuePair<SecurityIdentity, LabelSet>> NameIdentities => _fqdnIdentities.All;
+
+    /// <summary>Identities of name patterns that no address has any more are still in the policies.</summary>
+    public bool HasRetiredIdentities => _fqdnIdentities.HasRetired;
+
+    /// <summary>When the ipcache is as the last commit said: takes identities that no address has any more out of the policies.</summary>
+    public void DropRetiredIdentities()
+    {
+        foreach (SecurityIdentity id in _fqdnIdentities.DropRetired())
+            _selectors.Delete(id);
     }
 
     /// <summary>All blocks with identities of this node, as of now.</summary>
@@ -199,6 +244,7 @@ public sealed class PolicyEngine
     /// <summary>Recomputes what changed and says what is different for whom.</summary>
     public PolicyUpdate Commit()
     {
+        _fqdn.Settle();
         ulong revision = Revision + 1;
         var changes = new SortedDictionary<ushort, EndpointPolicyChange>();
         foreach (SubjectState subject in _dirty)
@@ -299,6 +345,8 @@ public sealed class PolicyEngine
             rule.Release(_selectors);
             foreach (IpPrefix prefix in rule.Rule.Prefixes)
                 ReleasePrefix(prefix);
+            foreach (DnsPattern pattern in rule.Rule.NamePatterns)
+                _fqdn.Release(pattern);
         }
     }
 
@@ -311,7 +359,8 @@ public sealed class PolicyEngine
 
     private void Announce(IpPrefix prefix, SecurityIdentity id)
     {
-        _prefixChanges[prefix] = id;
+        _fqdn.PrefixChanged(prefix);
+        Publish(prefix);
         _selectors.Upsert(new PolicyIdentity(id, CidrLabels.IdentityLabels(prefix, _options.DualStack)));
     }
 
@@ -319,9 +368,14 @@ public sealed class PolicyEngine
     {
         if (prefix.Length == 0 || !_cidrs.Release(prefix, out SecurityIdentity id))
             return;
-        _prefixChanges[prefix] = null;
+        _fqdn.PrefixChanged(prefix);
+        Publish(prefix);
         _selectors.Delete(id);
     }
+
+    // What names say about one address goes before what a block of that one address says: the labels hold both.
+    private void Publish(IpPrefix prefix)
+        => _prefixChanges[prefix] = (prefix.IsSingle ? _fqdn.Find(prefix.Address) : null) ?? _cidrs.Find(prefix);
 
     private SubjectState Change(SubjectState subject)
     {

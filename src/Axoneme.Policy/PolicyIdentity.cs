@@ -57,7 +57,9 @@ public static class CidrLabels
 
     /// <summary>Labels of the identity of a block.</summary>
     public static LabelSet IdentityLabels(IpPrefix prefix, bool dualStack)
-        => LabelSet.From([Of(prefix), new Label(Label.Reserved, dualStack ? (prefix.IsV6 ? WorldV6 : WorldV4) : World, "")]);
+        => LabelSet.From([Of(prefix), WorldOf(prefix.IsV6, dualStack)]);
+
+    internal static Label WorldOf(bool isV6, bool dualStack) => new(Label.Reserved, dualStack ? (isV6 ? WorldV6 : WorldV4) : World, "");
 
     /// <summary>The block that the labels name; the narrowest where they name several.</summary>
     public static IpPrefix? Find(LabelSet labels) => All(labels) is [var narrowest, ..] ? narrowest : null;

@@ -53,4 +53,7 @@ public sealed record PolicyOptions
 
     /// <summary>Off: enableDefaultDeny is ignored, every rule closes its direction.</summary>
     public bool EnableNonDefaultDeny { get; init; } = true;
+
+    /// <summary>Of learned names.</summary>
+    public FqdnOptions Fqdn { get; init; } = new();
 }

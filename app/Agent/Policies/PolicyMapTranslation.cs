@@ -34,7 +34,8 @@ internal static class PolicyMapTranslation
 
     private static PolicyMapEntry Translate(PolicyMapKey key, PolicyEntry entry) => new(key)
     {
-        Deny = entry.Deny,
+        // Nothing examines names without a proxy, so only what lets every name pass may pass.
+        Deny = entry.Deny || entry.Redirect is DnsRedirect { Names: not [{ Text: "*" }] },
         Precedence = entry.Precedence,
         Cookie = entry.Origins.Cookie,
     };

@@ -2,6 +2,7 @@
 using System.Collections.Immutable;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
+using FqdnConfig = Axoneme.Kubernetes.Resources.FqdnSelector;
 
 namespace Axoneme.Policy;
 
@@ -24,7 +25,7 @@ internal sealed record CiliumEntry(TrafficDirection Direction, bool Deny, string
 
     public IReadOnlyList<PeerService>? Services { get; init; }
 
-    public IReadOnlyList<FqdnSelector>? Fqdns { get; init; }
+    public IReadOnlyList<FqdnConfig>? Fqdns { get; init; }
 
     public IReadOnlyList<PortRule>? ToPorts { get; init; }
 
@@ -97,6 +98,11 @@ internal static class CiliumPeers
         Each(entry.Nodes, (i, s) => selectors.Add(SelectorTranslation.Nodes(context, $"{entry.PeerField("Nodes")}[{i}]", s)));
         Each(entry.Services, (i, service) => selectors.AddRange(
             ServicePeers.Translate(context, $"{entry.PeerField("Services")}[{i}]", service)));
+        Each(entry.Fqdns, (i, name) =>
+        {
+            if (NameTranslation.Pattern(context, $"{entry.PeerField("FQDNs")}[{i}]", name) is { } pattern)
+                selectors.Add(new FqdnSelector(pattern));
+        });
         bool everyone = false;
         Each(entry.Entities, (i, name) =>
         {
@@ -124,18 +130,8 @@ internal static class CiliumPeers
             context.Error(entry.PeerField("Requires"), "has been removed; select the peers in one list");
         if (entry.Nodes is not null && !context.Options.EnableNodeSelectorLabels)
             context.Error(entry.PeerField("Nodes"), "needs enable-node-selector-labels");
-        Unavailable("FQDNs", entry.Fqdns?.Count ?? 0);
-
-        // An allow that finds nobody is safe; a deny that finds nobody is not.
-        void Unavailable(string name, int count)
-        {
-            if (count == 0)
-                return;
-            if (entry.Deny)
-                context.Error(entry.PeerField(name), TranslationContext.NotAvailable);
-            else
-                context.Warn(entry.PeerField(name), $"{TranslationContext.NotAvailable}; selects nobody");
-        }
+        if (entry.Fqdns is { Count: > 0 } && entry.Deny)
+            context.Error(entry.PeerField("FQDNs"), "is for allow rules only: a name's addresses are not all known");
     }
 
     private static IEnumerable<IdentitySelector> CidrRule(TranslationContext context, string path, CIDRRule rule, CidrGroups groups)

@@ -43,22 +43,23 @@ internal static class CiliumPolicyTranslation
         {
             bool? written = entry.Direction == TrafficDirection.Ingress ? rule.EnableDefaultDeny?.Ingress : rule.EnableDefaultDeny?.Egress;
             ImmutableArray<IdentitySelector>? peers = CiliumPeers.Translate(context, entry, isInit, groups);
-            ImmutableArray<L4Match> ports =
+            IReadOnlyList<(ImmutableArray<L4Match> Ports, Redirect? Redirect)> ports =
                 CiliumPorts.Translate(context, rule.NodeSelector is null ? entry : HostEntries.WithoutNames(context, entry));
             if (UnknownFields.ReportEntry(context, entry) && !entry.Deny)
                 ports = [];
             if (subject is null)
                 continue;
-            context.Rules.Add(new NetworkRule
+            context.Rules.AddRange(ports.Select(p => new NetworkRule
             {
                 Subject = subject,
                 Direction = entry.Direction,
                 Action = entry.Deny ? RuleAction.Deny : RuleAction.Allow,
                 DefaultDeny = written ?? true,
                 Peers = peers,
-                Ports = ports,
+                Ports = p.Ports,
+                Redirect = p.Redirect,
                 Origin = context.Origin(entry.Path, labels, rule.Log?.Value ?? ""),
-            });
+            }));
         }
     }
 
@@ -96,7 +97,8 @@ internal static class CiliumPolicyTranslation
 /// <summary>The port, ICMP and protocol parts of a CiliumNetworkPolicy entry.</summary>
 internal static class CiliumPorts
 {
-    public static ImmutableArray<L4Match> Translate(TranslationContext context, CiliumEntry entry)
+    /// <summary>Ports that go to a proxy are apart from those that do not. Never empty: also a rule for nothing closes its direction.</summary>
+    public static IReadOnlyList<(ImmutableArray<L4Match> Ports, Redirect? Redirect)> Translate(TranslationContext context, CiliumEntry entry)
     {
         bool ports = entry.ToPorts is { Count: > 0 };
         bool icmps = entry.Icmps is { Count: > 0 };
@@ -104,10 +106,16 @@ internal static class CiliumPorts
             context.Error($"{entry.Path}.icmps", "cannot be combined with toPorts");
         if (icmps && !context.Options.EnableIcmpRules)
             context.Error($"{entry.Path}.icmps", "needs enable-icmp-rules");
-        ImmutableArray<L4Match> matches = ports ? [.. entry.ToPorts!.SelectMany((r, i) => PortRule(context, entry, $"{entry.Path}.toPorts[{i}]", r))]
-            : icmps ? [.. entry.Icmps!.SelectMany((r, i) => IcmpRule(context, $"{entry.Path}.icmps[{i}]", r))]
-            : [L4Match.AllPorts(L4Protocol.Any)];
-        return Authenticates(context, entry) ? [] : matches;
+        List<(List<L4Match> Ports, Redirect? Redirect)> parts =
+            ports ? [.. entry.ToPorts!.Select((r, i) => PortRule(context, entry, $"{entry.Path}.toPorts[{i}]", r))]
+            : icmps ? [([.. entry.Icmps!.SelectMany((r, i) => IcmpRule(context, $"{entry.Path}.icmps[{i}]", r))], null)]
+            : [([L4Match.AllPorts(L4Protocol.Any)], null)];
+        if (Authenticates(context, entry))
+            return [([], null)];
+        return
+        [
+            .. parts.GroupBy(p => p.Redirect).Select(g => (g.SelectMany(p => p.Ports).ToImmutableArray(), g.Key)),
+        ];
     }
 
     // Without mutual authentication nobody ever is authenticated, so what demands it lets nobody in.
@@ -130,29 +138,26 @@ internal static class CiliumPorts
         }
     }
 
-    private static List<L4Match> PortRule(TranslationContext context, CiliumEntry entry, string path, PortRule rule)
+    private static (List<L4Match> Ports, Redirect? Redirect) PortRule(TranslationContext context, CiliumEntry entry, string path, PortRule rule)
     {
         IReadOnlyList<PortProtocol> ports = rule.Ports ?? [];
         if (ports.Count > PortTranslation.MaximalCount)
             context.Error($"{path}.ports", $"has {ports.Count} items, more than {PortTranslation.MaximalCount}");
         List<L4Match> matches = [.. ports.SelectMany((p, i) => PortTranslation.Port(context, $"{path}.ports[{i}]", p))];
         L7Validation.Check(context, entry, path, rule);
+        DnsRedirect? names = NameTranslation.Redirect(context, entry, path, rule);
         if (ProxyField(rule) is not { } field)
-        {
-            if (rule.Rules?.Dns is { Count: > 0 })
-                context.Warn($"{path}.rules.dns", $"observing names is {TranslationContext.NotAvailable}; every name is allowed, as the rule says");
-            return matches;
-        }
+            return ([.. matches.Where(m => names is null || m.Protocol != L4Protocol.Sctp)], names);
 
         // Letting the traffic pass unfiltered would allow more than the rule does.
         if (entry.Deny)
             context.Error($"{path}.{field}", "has no meaning in a deny rule");
         else
             context.Warn($"{path}.{field}", $"the proxy is {TranslationContext.NotAvailable}; the entry allows nothing");
-        return [];
+        return ([], null);
     }
 
-    /// <summary>The field that only a proxy can enforce; null where there is none, or where it allows everything.</summary>
+    /// <summary>The field that only a proxy can enforce that is not there; null where there is none.</summary>
     private static string? ProxyField(PortRule rule)
     {
         if (rule.TerminatingTLS is not null)
@@ -171,7 +176,7 @@ internal static class CiliumPorts
             return "rules.kafka";
         if (l7.L7proto is { Length: > 0 })
             return "rules.l7proto";
-        return l7.Dns is { Count: > 0 } names && !names.Any(n => n.MatchPattern == "*") ? "rules.dns" : null;
+        return null;
     }
 
     private static IEnumerable<L4Match> IcmpRule(TranslationContext context, string path, IcmpRule rule)

@@ -122,16 +122,13 @@ public sealed class TranslationTests
         PolicyStatus status = _repository.Upsert(Cilium(
             """
             {"endpointSelector":{},
-             "ingress":[{"toPorts":[{"ports":[{"port":"80","protocol":"TCP"}],"rules":{"http":[{"path":"/"}]}}]}],
-             "egress":[{"toFQDNs":[{"matchName":"example.com"}]}]}
+             "ingress":[{"toPorts":[{"ports":[{"port":"80","protocol":"TCP"}],"rules":{"http":[{"path":"/"}]}}]}]}
             """));
         Assert.True(status.Valid);
         Assert.Equal(
-            "spec.ingress[0].toPorts[0].rules.http: the proxy is not available in this version; the entry allows nothing\n"
-            + "spec.egress[0].toFQDNs: not available in this version; selects nobody",
+            "spec.ingress[0].toPorts[0].rules.http: the proxy is not available in this version; the entry allows nothing",
             status.Message);
         Assert.False(Allows(TrafficDirection.Ingress, Pod("db")));
-        Assert.False(Allows(TrafficDirection.Egress, LabelSet.Reserved("world-ipv4")));
     }
 
     [Theory]
