@@ -35,6 +35,7 @@ enum policy_prefix {
 enum policy_flags {
 	POLICY_DENY = 1 << 0,
 	POLICY_AUTH_EXPLICIT = 1 << 1,
+	POLICY_NO_PROXY = 1 << 2, /* with POLICY_DENY: the proxy that could decide is not there */
 };
 
 struct policy_entry {

@@ -2,6 +2,7 @@
 #ifndef AXONEME_LIB_ADMIT_H
 #define AXONEME_LIB_ADMIT_H
 
+#include "abi/marks.h"
 #include "lib/conntrack.h"
 #include "lib/dsr.h"
 #include "lib/icmp.h"
@@ -11,16 +12,34 @@
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_CONNTRACK
 
+/* Beyond all ports: what goes to the socket of the proxy that has the packet's own ends. */
+#define ADMIT_TO_SOCKET 0x10000
+
+/* What the policy says now of the way of a connection: to the proxy, which may listen on another
+ * port than before, or 0 for straight on.
+ */
+static __always_inline void admit_redirect(struct ct_entry *entry, __be16 port)
+{
+	if (likely(entry->proxy_port == port))
+		return;
+	entry->proxy_port = port;
+	if (port)
+		__sync_fetch_and_or(&entry->flags, CT_PROXY);
+	else
+		__sync_fetch_and_and(&entry->flags, ~CT_PROXY);
+}
+
 /* Judges an established connection again if the endpoint's policy moved since it last passed. The
  * revision is read before the policy, so that a change in between is seen by the next packet. A
  * connection that is cut keeps its entry: without it, the other end's packets would look like a new
  * connection in the other direction.
  */
 static __always_inline int admit_revised(struct __sk_buff *skb, const struct flow *flow,
-					 __u32 *passed, const __u32 direction)
+					 struct ct_entry *entry, const __u32 direction)
 {
-	__u16 endpoint =
-	    direction == DIRECTION_EGRESS ? flow->egress_endpoint : flow->ingress_endpoint;
+	const _Bool egress = direction == DIRECTION_EGRESS;
+	__u32 *passed = egress ? &entry->egress_revision : &entry->ingress_revision;
+	__u16 endpoint = egress ? flow->egress_endpoint : flow->ingress_endpoint;
 	__u32 revision;
 	int result;
 
@@ -29,9 +48,14 @@ static __always_inline int admit_revised(struct __sk_buff *skb, const struct flo
 	revision = policy_revision_of(endpoint);
 	if (likely(revision == *passed))
 		return 0;
+	/* The server is asked about what the proxy sends to it. */
+	if (!egress && entry->proxy_port && flow->egress_endpoint)
+		return 0;
 	result = policy_check(skb, flow, direction);
 	if (result < 0)
 		return result;
+	if (egress)
+		admit_redirect(entry, result);
 	*passed = revision;
 	return 0;
 }
@@ -63,6 +87,15 @@ static __always_inline void admit_readdress(struct ct_entry *entry, const struct
 		__sync_fetch_and_and(&entry->flags, ~former);
 }
 
+/* Where a packet of a connection with CT_PROXY goes: to the proxy unless the proxy sent it. */
+static __always_inline int admit_proxied(const struct flow *flow, const struct ct_entry *entry,
+					 _Bool forward)
+{
+	if (!forward)
+		return ADMIT_TO_SOCKET;
+	return flow->egress_endpoint ? entry->proxy_port : 0;
+}
+
 static __always_inline int admit_established(struct __sk_buff *skb, struct flow *flow,
 					     struct ct_entry *entry, _Bool forward, __u32 now_s)
 {
@@ -79,15 +112,15 @@ static __always_inline int admit_established(struct __sk_buff *skb, struct flow 
 	if (entry->flags & CT_HAIRPIN) {
 		flow->flags |= FLOW_HAIRPIN;
 	} else if (forward) {
-		result = admit_revised(skb, flow, &entry->egress_revision, DIRECTION_EGRESS);
+		result = admit_revised(skb, flow, entry, DIRECTION_EGRESS);
 		if (result < 0)
 			return result;
-		result = admit_revised(skb, flow, &entry->ingress_revision, DIRECTION_INGRESS);
+		result = admit_revised(skb, flow, entry, DIRECTION_INGRESS);
 		if (result < 0)
 			return result;
 	}
 	ct_update(entry, flow, skb->len, now_s);
-	return 0;
+	return likely(!(entry->flags & CT_PROXY)) ? 0 : admit_proxied(flow, entry, forward);
 }
 
 static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
@@ -105,8 +138,9 @@ static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 			result = policy_check(skb, flow, DIRECTION_EGRESS);
 			if (result < 0)
 				return result;
+			entry.proxy_port = result;
 		}
-		if (flow->ingress_endpoint) {
+		if (flow->ingress_endpoint && !entry.proxy_port) {
 			entry.ingress_revision = policy_revision_of(flow->ingress_endpoint);
 			result = policy_check(skb, flow, DIRECTION_INGRESS);
 			if (result < 0)
@@ -114,7 +148,10 @@ static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 		}
 	}
 	ct_entry_begin(&entry, flow, low, skb->len, now_s);
-	return ct_create(key, &entry, family);
+	if (entry.proxy_port || (skb->mark & MARK_KIND_MASK) == MARK_FROM_PROXY)
+		entry.flags |= CT_PROXY;
+	result = ct_create(key, &entry, family);
+	return result < 0 ? result : entry.proxy_port;
 }
 
 SEPARATE int admit_new4(struct __sk_buff *skb, struct flow *flow, const struct ct4_key *key,
@@ -143,11 +180,9 @@ static __always_inline _Bool admit_is_other(const struct ct_entry *entry, const 
 	       unlikely(flow->flags & (FLOW_NODE_PORT | FLOW_DSR) && !forward);
 }
 
-/* Decides whether a packet may go on: one lookup finds its connection in either direction; policy
- * is asked for new ones only. Replies of service connections leave with the service's address.
- */
-static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
-				      const enum family family)
+/* delivered: the packet comes from the node's stack, where the proxy is as well. */
+static __always_inline int admit_packet(struct __sk_buff *skb, struct flow *flow,
+					const _Bool delivered, const enum family family)
 {
 	const __u32 now_s = clock_s();
 	union ct_key key = {};
@@ -159,17 +194,35 @@ static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
 	if (likely(entry) && !admit_is_other(entry, flow, forward)) {
 		result = admit_established(skb, flow, entry, forward, now_s);
 	} else if (flow->packet.flags & PACKET_ICMP_ERROR &&
-		   icmp_is_related(skb, flow, now_s, family)) {
-		result = 0;
+		   (result = icmp_is_related(skb, flow, now_s, family))) {
+		result = result == ICMP_RELATED_PROXY ? ADMIT_TO_SOCKET : 0;
 	} else {
 		dsr_recall(flow, family);
 		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
 					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	}
-	if (result < 0)
+	if (unlikely(result) && (result < 0 || !delivered))
 		return result;
 	result = lb_reverse(skb, flow, family);
 	return result < 0 ? result : dsr_reverse(skb, flow, family);
+}
+
+/* Decides whether a packet may go on: one lookup finds its connection in either direction; policy
+ * is asked for new ones only. Replies of service connections leave with the service's address.
+ * Positive if the packet has to go to the proxy: to its listener on that port (network order), or
+ * ADMIT_TO_SOCKET.
+ */
+static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
+				      const enum family family)
+{
+	return admit_packet(skb, flow, 0, family);
+}
+
+/* Likewise, for what the node's stack sends to a pod: what the proxy has seen. 0 or DROP. */
+static __always_inline int flow_admit_delivered(struct __sk_buff *skb, struct flow *flow,
+						const enum family family)
+{
+	return admit_packet(skb, flow, 1, family);
 }
 
 #endif

@@ -104,6 +104,18 @@ static __always_inline int ct_create(const union ct_key *key, const struct ct_en
 	return result < 0 ? DROP(DROP_CT_MAP_INSERTION_FAILED) : 0;
 }
 
+/* Ends the connection of a packet, for whose next one policy is asked as for a first one. */
+static __always_inline void ct_forget(const struct packet *p, const enum family family)
+{
+	union ct_key key = {};
+
+	ct_key_of(&key, p, CT_SCOPE_FLOW, family);
+	if (family == IPV4)
+		bpf_map_delete_elem(&cilium_ct4_global, &key.ip4);
+	else
+		bpf_map_delete_elem(&cilium_ct6_global, &key.ip6);
+}
+
 static __always_inline _Bool ct_is_closed(__u32 flags)
 {
 	const __u32 both = CT_FORWARD_CLOSING | CT_REPLY_CLOSING;

@@ -5,6 +5,7 @@
 #include "lib/admit.h"
 #include "lib/dsr.h"
 #include "lib/forward.h"
+#include "lib/proxy.h"
 
 /* A packet from outside this node for one of its pods, read to the end and the source's identity
  * known: the rest of its way.
@@ -19,8 +20,8 @@ static __always_inline int deliver(struct __sk_buff *skb, struct flow *flow,
 	flow->ingress_endpoint = to->id;
 	event_trace_arrival(skb, flow, arrival, to->id);
 	result = flow_admit(skb, flow, family);
-	if (result < 0)
-		return result;
+	if (unlikely(result))
+		return result < 0 ? result : proxy_deliver(skb, flow, result, family);
 	result = dsr_follow(flow, family);
 	if (result < 0)
 		return result;

@@ -46,7 +46,7 @@ struct event_detail {
 	__u8 policy_direction;
 	__u8 policy_match;
 	__u8 policy_action;
-	__u8 padding[2];
+	__be16 policy_proxy_port;
 };
 
 static __always_inline void event_fill_flow(struct event *event, const struct flow *flow)
@@ -82,7 +82,7 @@ static __always_inline void event_fill_detail(struct event *event, const struct 
 	event->source_file = d->source_file;
 	event->source_line = d->source_line;
 	event->policy_cookie = d->policy_cookie;
-	event->policy_proxy_port = 0;
+	event->policy_proxy_port = d->policy_proxy_port;
 	event->policy_port = d->policy_port;
 	event->policy_protocol = d->policy_protocol;
 	event->policy_direction = d->policy_direction;

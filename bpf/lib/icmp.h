@@ -55,7 +55,12 @@ static __always_inline int icmp_parse_quoted(struct __sk_buff *skb, const struct
 	return 0;
 }
 
-/* 1 if the error belongs to a connection that is tracked; the flow then says which way it goes. */
+/* What icmp_is_related() says of a connection through the proxy. */
+#define ICMP_RELATED_PROXY 2
+
+/* Positive if the error belongs to a connection that is tracked; the flow then says which way it
+ * goes.
+ */
 static __always_inline int icmp_relate(struct __sk_buff *skb, struct flow *flow, __u32 now_s,
 				       const enum family family)
 {
@@ -83,7 +88,7 @@ static __always_inline int icmp_relate(struct __sk_buff *skb, struct flow *flow,
 		if (entry->flags & CT_DSR)
 			flow->flags |= FLOW_DSR;
 	}
-	return 1;
+	return entry->flags & CT_PROXY ? ICMP_RELATED_PROXY : 1;
 }
 
 SEPARATE int icmp_relate4(struct __sk_buff *skb, struct flow *flow, __u32 now_s)

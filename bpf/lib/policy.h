@@ -86,14 +86,12 @@ static __always_inline int policy_entry_verdict(const struct policy_entry *entry
 	if (!entry)
 		return DROP(DROP_POLICY_DENIED);
 	if (entry->flags & POLICY_DENY)
-		return DROP(DROP_POLICY_DENY);
-	/* Neither the proxy nor authentication can be had: what needs them must not pass unchecked.
-	 */
-	if (entry->proxy_port)
-		return DROP(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
+		return entry->flags & POLICY_NO_PROXY ? DROP(DROP_SOCKET_LOOKUP_FAILED)
+						      : DROP(DROP_POLICY_DENY);
+	/* It cannot be had: what needs it must not pass unchecked. */
 	if (entry->auth_type)
 		return DROP(DROP_AUTH_REQUIRED);
-	return 0;
+	return entry->proxy_port;
 }
 
 /* The class under which a policy map has an entry for many identities at once: what is not known
@@ -113,8 +111,15 @@ static __always_inline __u32 policy_class_of(__u32 identity)
 								: IDENTITY_AGGREGATE_CLUSTER_MESH;
 }
 
-/* Fills in policy_match and policy_cookie of the detail, whose policy_direction, policy_protocol
- * and policy_port say what to look for.
+/* The proxy knows no other protocols, and no connections towards pods. */
+static __always_inline _Bool policy_may_redirect(__u8 protocol, _Bool egress)
+{
+	return egress && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
+}
+
+/* Port of the proxy (network order), 0 to let it pass, or DROP. Fills in policy_match and
+ * policy_cookie of the detail, whose policy_direction, policy_protocol and policy_port say what to
+ * look for.
  */
 static __always_inline int policy_lookup(void *map, __u32 identity, struct event_detail *detail)
 {
@@ -168,6 +173,12 @@ static __always_inline int policy_decide(struct __sk_buff *skb, const struct flo
 	if (!map)
 		return DROP(DROP_EP_NOT_READY);
 	result = policy_lookup(map, identity, &detail);
+	if (result > 0) {
+		detail.policy_action = VERDICT_REDIRECTED;
+		detail.policy_proxy_port = result;
+		if (!policy_may_redirect(detail.policy_protocol, egress))
+			result = DROP(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
+	}
 	if (result < 0) {
 		detail.reason = DROP_REASON(result);
 		detail.policy_action = VERDICT_DENIED;
@@ -182,6 +193,7 @@ static __always_inline int policy_decide(struct __sk_buff *skb, const struct flo
 	return result;
 }
 
+/* Port of the proxy (network order), 0 to let it pass, or DROP. */
 SEPARATE int policy_check_egress(struct __sk_buff *skb, const struct flow *flow)
 {
 	return flow ? policy_decide(skb, flow, DIRECTION_EGRESS) : DROP(DROP_POLICY_DENIED);

@@ -11,6 +11,7 @@
 #include "lib/forward.h"
 #include "lib/ipcache.h"
 #include "lib/masquerade.h"
+#include "lib/proxy.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_HOST
@@ -75,8 +76,13 @@ static __always_inline void netdev_observe(struct __sk_buff *skb, struct flow *f
 static __always_inline int netdev_send(struct __sk_buff *skb, struct flow *flow,
 				       const enum family family)
 {
+	int result;
+
 	if (packet_parse_ip(skb, &flow->packet, family) < 0)
 		return TC_ACT_OK;
+	result = proxy_follow(skb, flow, family);
+	if (result < 0)
+		return result;
 	if (trace_aggregation < TRACE_CONNECTIONS && (skb->mark & MARK_KIND_MASK) != MARK_TRACED)
 		netdev_observe(skb, flow, family);
 	return edge_is_busy() ? edge_leave(skb, flow, family) : TC_ACT_OK;
@@ -88,7 +94,7 @@ int to_netdev(struct __sk_buff *skb)
 	struct flow flow = {};
 	int result = TC_ACT_OK;
 
-	if (trace_aggregation >= TRACE_CONNECTIONS && !edge_is_busy())
+	if (trace_aggregation >= TRACE_CONNECTIONS && !edge_is_busy() && !proxy_sent(skb))
 		return TC_ACT_OK;
 	if ((skb->mark & MARK_KIND_MASK) == MARK_SETTLED)
 		return TC_ACT_OK;
@@ -135,6 +141,9 @@ static __always_inline int host_send(struct __sk_buff *skb, struct flow *flow,
 	if (!info || !(info->flags & IPCACHE_REMOTE) || !tunnel_ifindex ||
 	    info->flags & IPCACHE_SKIP_TUNNEL)
 		return TC_ACT_OK;
+	result = proxy_follow(skb, flow, family);
+	if (result < 0)
+		return result;
 	flow->destination_identity = info->identity;
 	flow->source_identity = ipcache_identity(ipcache_find(&p->source, family), family);
 	/* Another node's "host" is that node itself. */

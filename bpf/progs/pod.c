@@ -14,6 +14,7 @@
 #include "lib/lb_request.h"
 #include "lib/neighbour.h"
 #include "lib/policy.h"
+#include "lib/proxy.h"
 #include "lib/settings.h"
 
 #undef SOURCE_FILE
@@ -117,8 +118,8 @@ static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
 	if (unlikely(pod_forges_tunnel(flow)))
 		return DROP(DROP_ENCAPSULATION_TRAFFIC_IS_PROHIBITED);
 	result = flow_admit(skb, flow, family);
-	if (result < 0)
-		return result;
+	if (unlikely(result))
+		return result < 0 ? result : proxy_deliver(skb, flow, result, family);
 	if (!to)
 		return forward_to_remote(skb, flow, info, family);
 	if (to->flags & ENDPOINT_HOST)
@@ -194,8 +195,9 @@ static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 	flow->source_identity = (skb->mark & MARK_KIND_MASK) == MARK_HOST
 				    ? IDENTITY_HOST
 				    : ipcache_identity(ipcache_find(&p->source, family), family);
-	event_trace_arrival(skb, flow, TRACE_FROM_STACK, flow->ingress_endpoint);
-	result = flow_admit(skb, flow, family);
+	event_trace_arrival(skb, flow, proxy_sent(skb) ? TRACE_FROM_PROXY : TRACE_FROM_STACK,
+			    flow->ingress_endpoint);
+	result = flow_admit_delivered(skb, flow, family);
 	if (result < 0)
 		return result;
 	forward_count(skb, METRIC_INGRESS);

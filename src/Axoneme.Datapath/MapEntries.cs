@@ -49,6 +49,11 @@ public sealed record PolicyMapEntry(PolicyMapKey Key)
 
     /// <summary>Local port of the proxy to redirect to; 0 none.</summary>
     public ushort ProxyPort { get; init; }
+
+    /// <summary>
+    /// With <see cref="Deny"/>: the rules want the proxy to decide and nobody knows its port. Drops say so (SOCKET_LOOKUP_FAILED).
+    /// </summary>
+    public bool LacksProxy { get; init; }
 }
 
 /// <summary>The whole policy of one endpoint.</summary>

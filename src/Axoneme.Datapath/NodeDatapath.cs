@@ -16,6 +16,7 @@ public sealed class NodeDatapath : IDisposable
 {
     private readonly Dictionary<BpfObjectImage, (byte[] Constants, BpfObject Object)> _loaded = [];
     private readonly NodeDevices _devices;
+    private readonly ProxyRouting _proxy;
     private readonly ProgramConstants _constants;
     private bool _isStarted;
 
@@ -26,6 +27,7 @@ public sealed class NodeDatapath : IDisposable
         Paths = new DatapathPaths(options.BpfRoot);
         Netlink = RouteNetlink.Open(options.HostNamespace);
         _devices = new NodeDevices(options, Netlink);
+        _proxy = new ProxyRouting(options, Netlink);
         _constants = new ProgramConstants(options, _devices);
         if (BpfFileSystem.Ensure(options.BpfRoot))
             report.AddCreated($"mount {options.BpfRoot}");
@@ -106,6 +108,7 @@ public sealed class NodeDatapath : IDisposable
             BpfFileSystem.DeleteFolder(Paths.EndpointFolder(endpoint));
         BpfFileSystem.DeleteFolder(Paths.Objects);
         _devices.Remove();
+        _proxy.Remove();
         foreach (Route route in Netlink.ListRoutes(table: 0).Where(r => r.Protocol == RouteProtocol.Axoneme))
             Netlink.DeleteRoute(route);
         BpfFileSystem.DeleteFolder(Paths.Maps);
@@ -122,6 +125,7 @@ public sealed class NodeDatapath : IDisposable
     private void Ensure(DatapathReport report)
     {
         _devices.Ensure(report);
+        _proxy.Ensure(report);
         new DeviceTable(Maps, Netlink, Options).Ensure(_devices.Uplinks, _devices.Tunnel);
         LoadPrograms();
         // As near to the exchange as can be: what comes after that is added afterwards, and is missed until then.

@@ -273,7 +273,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         Precedence = entry.Precedence,
         Cookie = entry.Cookie,
         ProxyPort = entry.ProxyPort,
-        Flags = (byte)(entry.Deny ? PolicyFlags.Deny : 0),
+        Flags = (byte)((entry.Deny ? PolicyFlags.Deny : 0) | (entry.LacksProxy ? PolicyFlags.NoProxy : 0)),
         PrefixLen = (byte)(PrefixLength(entry.Key) - (uint)PolicyPrefix.Static),
     };
 
@@ -287,6 +287,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
             (TrafficDirection)key.Direction, new SecurityIdentity(key.Identity), (L4Protocol)key.Protocol, key.Port.Value, portBits))
         {
             Deny = ((PolicyFlags)entry.Flags).HasFlag(PolicyFlags.Deny),
+            LacksProxy = ((PolicyFlags)entry.Flags).HasFlag(PolicyFlags.NoProxy),
             Precedence = entry.Precedence,
             Cookie = entry.Cookie,
             ProxyPort = entry.ProxyPort.Value,

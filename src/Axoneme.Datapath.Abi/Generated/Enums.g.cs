@@ -300,6 +300,7 @@ public enum PolicyFlags : uint
 {
     [CType("POLICY_DENY")] Deny = 1,
     [CType("POLICY_AUTH_EXPLICIT")] AuthExplicit = 2,
+    [CType("POLICY_NO_PROXY")] NoProxy = 4,
 }
 
 [CType("enum policy_match")]
