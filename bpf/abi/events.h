@@ -112,6 +112,7 @@ enum source_file {
 	FILE_NODE_PORT = 23,
 	FILE_MASQUERADE = 24,
 	FILE_DSR = 25,
+	FILE_HOST_POLICY = 30,
 	FILE_PROXY = 26,
 };
 

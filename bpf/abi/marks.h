@@ -13,6 +13,8 @@ enum packet_mark {
 	MARK_FROM_PROXY = 0x0b00, /* sent by the proxy: in a pod's name, or the answer to a pod */
 	MARK_HOST = 0x0c00,
 	MARK_TRACED = 0x0d00, /* its departure was traced already, or is not to be */
+	MARK_POD =
+	    0x0f00, /* a pod's, routed by the host stack, which may give it the node's address */
 	MARK_PAYLOAD_SHIFT = 16,
 };
 

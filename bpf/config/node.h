@@ -20,6 +20,12 @@ CONFIG_VAR(_Bool, stack_routes_world,
 	   "Leave traffic that goes out of the cluster to the host stack, which may masquerade it",
 	   1);
 
+CONFIG_VAR(
+    __u16, host_endpoint,
+    "Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host "
+    "firewall",
+    0);
+
 CONFIG_VAR(__u32, world_identity4, "Identity of IPv4 addresses that are not known", IDENTITY_WORLD);
 CONFIG_VAR(__u32, world_identity6, "Identity of IPv6 addresses that are not known", IDENTITY_WORLD);
 

@@ -74,6 +74,10 @@ static __always_inline int forward_to_stack(struct __sk_buff *skb, const struct 
 {
 	forward_count(skb, METRIC_EGRESS);
 	event_trace(skb, flow, point, flow->egress_endpoint, 0);
+	/* The host firewall has to tell it from the node's own, whatever source it leaves with. */
+	if (host_endpoint && point == TRACE_TO_STACK &&
+	    (skb->mark & MARK_KIND_MASK) != MARK_SETTLED)
+		skb->mark = (skb->mark & ~MARK_KIND_MASK) | MARK_POD;
 	return TC_ACT_OK;
 }
 

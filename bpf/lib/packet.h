@@ -46,6 +46,7 @@ enum packet_flags {
 	PACKET_FIRST_FRAGMENT = 1 << 1,
 	PACKET_ICMP_ERROR = 1 << 2, /* carries the head of the packet that caused it */
 	PACKET_HAS_L4 = 1 << 3,	    /* the L4 header was read: ports can be rewritten */
+	PACKET_PARSED = 1 << 4,	    /* read to the end: protocol and ports are known */
 };
 
 /* Both ends of a packet. Ports of ICMP echo are those of the conntrack key (abi/conntrack.h). */
@@ -328,6 +329,7 @@ static __always_inline int packet_parse_rest(struct __sk_buff *skb, struct packe
 			return DROP(DROP_FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND);
 		p->source_port = ports.source;
 		p->destination_port = ports.destination;
+		p->flags |= PACKET_PARSED;
 		return 0;
 	}
 	/* No header chain is longer; the verifier wants a bound. */
@@ -336,7 +338,7 @@ static __always_inline int packet_parse_rest(struct __sk_buff *skb, struct packe
 	result = packet_parse_transport(skb, p);
 	if (result < 0)
 		return result;
-	p->flags |= PACKET_HAS_L4;
+	p->flags |= PACKET_HAS_L4 | PACKET_PARSED;
 	if (unlikely(p->flags & PACKET_FIRST_FRAGMENT)) {
 		struct frag_ports ports = {p->source_port, p->destination_port};
 
@@ -355,10 +357,14 @@ SEPARATE int packet_parse_rest6(struct __sk_buff *skb, struct packet *p)
 	return p ? packet_parse_rest(skb, p, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
-/* Continues behind the IP header: extension headers, fragments, ports. */
+/* Continues behind the IP header: extension headers, fragments, ports. Once: where it was done, it
+ * stays as it is.
+ */
 static __always_inline int packet_parse_l4(struct __sk_buff *skb, struct packet *p,
 					   const enum family family)
 {
+	if (p->flags & PACKET_PARSED)
+		return 0;
 	return family == IPV4 ? packet_parse_rest4(skb, p) : packet_parse_rest6(skb, p);
 }
 

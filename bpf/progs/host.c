@@ -9,6 +9,7 @@
 #include "lib/edge_leave.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
+#include "lib/host_policy.h"
 #include "lib/ipcache.h"
 #include "lib/masquerade.h"
 #include "lib/proxy.h"
@@ -28,9 +29,11 @@ static __always_inline int netdev_receive(struct __sk_buff *skb, struct flow *fl
 		return TC_ACT_OK;
 	to = endpoint_find(&p->destination, family);
 	if (!to || to->flags & ENDPOINT_HOST) {
-		if (!edge_is_busy())
-			return TC_ACT_OK;
-		result = edge_receive(skb, flow, TRACE_FROM_NETWORK, family);
+		result = TC_ACT_OK;
+		if (edge_is_busy())
+			result = edge_receive(skb, flow, TRACE_FROM_NETWORK, family);
+		if (result == TC_ACT_OK)
+			return host_may_receive(skb, flow, family);
 		if (result != EDGE_DELIVER)
 			return result;
 		to = endpoint_find(&p->destination, family);
@@ -83,6 +86,9 @@ static __always_inline int netdev_send(struct __sk_buff *skb, struct flow *flow,
 	result = proxy_follow(skb, flow, family);
 	if (result < 0)
 		return result;
+	result = host_may_send(skb, flow, family);
+	if (result < 0)
+		return result;
 	if (trace_aggregation < TRACE_CONNECTIONS && (skb->mark & MARK_KIND_MASK) != MARK_TRACED)
 		netdev_observe(skb, flow, family);
 	return edge_is_busy() ? edge_leave(skb, flow, family) : TC_ACT_OK;
@@ -94,7 +100,8 @@ int to_netdev(struct __sk_buff *skb)
 	struct flow flow = {};
 	int result = TC_ACT_OK;
 
-	if (trace_aggregation >= TRACE_CONNECTIONS && !edge_is_busy() && !proxy_sent(skb))
+	if (trace_aggregation >= TRACE_CONNECTIONS && !edge_is_busy() && !host_endpoint &&
+	    !proxy_sent(skb))
 		return TC_ACT_OK;
 	if ((skb->mark & MARK_KIND_MASK) == MARK_SETTLED)
 		return TC_ACT_OK;
@@ -129,13 +136,21 @@ static __always_inline int host_send(struct __sk_buff *skb, struct flow *flow,
 
 	if (result < 0)
 		return result;
+	to = endpoint_find(&p->destination, family);
+	if (to && to->flags & ENDPOINT_HOST)
+		to = 0;
+	/* The program of a local pod's device asks both policies at once. */
+	if (!to) {
+		result = host_may_send(skb, flow, family);
+		if (result < 0)
+			return result;
+	}
 	if (node_ports) {
 		result = edge_leave_answer(skb, p, family);
 		if (result < 0)
 			return result;
 	}
-	to = endpoint_find(&p->destination, family);
-	if (to && !(to->flags & ENDPOINT_HOST))
+	if (to)
 		return host_to_endpoint(skb, flow, to, family);
 	info = ipcache_find(&p->destination, family);
 	if (!info || !(info->flags & IPCACHE_REMOTE) || !tunnel_ifindex ||

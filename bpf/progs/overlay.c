@@ -8,6 +8,7 @@
 #include "lib/edge.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
+#include "lib/host_policy.h"
 #include "lib/ipcache.h"
 
 #undef SOURCE_FILE
@@ -63,6 +64,8 @@ static __always_inline int overlay_receive(struct __sk_buff *skb, struct flow *f
 			result = edge_receive(skb, flow, TRACE_FROM_OVERLAY, family);
 		else
 			result = TC_ACT_OK;
+		if (result == TC_ACT_OK)
+			result = host_may_receive(skb, flow, family);
 		if (result == TC_ACT_OK)
 			return forward_to_stack(skb, flow, TRACE_TO_STACK);
 		if (result != EDGE_DELIVER)

@@ -9,6 +9,7 @@
 #include "lib/admit.h"
 #include "lib/endpoint.h"
 #include "lib/forward.h"
+#include "lib/host_endpoint.h"
 #include "lib/icmp_answer.h"
 #include "lib/ipcache.h"
 #include "lib/lb_request.h"
@@ -109,8 +110,8 @@ static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
 	to = pod_receiver(p, family);
 	if (to) {
 		flow->destination_identity = to->identity;
-		if (!(to->flags & ENDPOINT_HOST))
-			flow->ingress_endpoint = to->id;
+		flow->ingress_endpoint =
+		    to->flags & ENDPOINT_HOST ? host_endpoint_of(p, family) : to->id;
 	} else {
 		info = ipcache_find(&p->destination, family);
 		flow->destination_identity = ipcache_identity(info, family);
@@ -181,6 +182,7 @@ int from_pod(struct __sk_buff *skb)
 static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 				       const enum family family)
 {
+	const __u32 kind = skb->mark & MARK_KIND_MASK;
 	struct packet *p = &flow->packet;
 	int result;
 
@@ -192,10 +194,13 @@ static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 		return result;
 	if (family == IPV6 && neighbour_is_discovery(p))
 		return TC_ACT_OK;
-	flow->source_identity = (skb->mark & MARK_KIND_MASK) == MARK_HOST
+	flow->source_identity = kind == MARK_HOST
 				    ? IDENTITY_HOST
 				    : ipcache_identity(ipcache_find(&p->source, family), family);
-	event_trace_arrival(skb, flow, proxy_sent(skb) ? TRACE_FROM_PROXY : TRACE_FROM_STACK,
+	if (flow->source_identity == IDENTITY_HOST && kind != MARK_FROM_PROXY)
+		flow->egress_endpoint = host_endpoint_of(p, family);
+	event_trace_arrival(skb, flow,
+			    kind == MARK_FROM_PROXY ? TRACE_FROM_PROXY : TRACE_FROM_STACK,
 			    flow->ingress_endpoint);
 	result = flow_admit_delivered(skb, flow, family);
 	if (result < 0)

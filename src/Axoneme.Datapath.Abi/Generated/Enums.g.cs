@@ -283,6 +283,7 @@ public enum PacketMark : uint
     [CType("MARK_FROM_PROXY")] FromProxy = 2816,
     [CType("MARK_HOST")] Host = 3072,
     [CType("MARK_TRACED")] Traced = 3328,
+    [CType("MARK_POD")] Pod = 3840,
     [CType("MARK_PAYLOAD_SHIFT")] PayloadShift = 16,
 }
 
@@ -376,6 +377,7 @@ public enum SourceFile : uint
     [CType("FILE_NODE_PORT")] NodePort = 23,
     [CType("FILE_MASQUERADE")] Masquerade = 24,
     [CType("FILE_DSR")] Dsr = 25,
+    [CType("FILE_HOST_POLICY")] HostPolicy = 30,
     [CType("FILE_PROXY")] Proxy = 26,
 }
 

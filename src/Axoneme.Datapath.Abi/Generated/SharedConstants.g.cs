@@ -119,6 +119,9 @@ public interface INodeConstants
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
     uint EventWakeupBytes { get; set; }
 
+    /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
+    ushort HostEndpoint { get; set; }
+
     /// <summary>Send an event for each policy verdict</summary>
     bool PolicyVerdictEvents { get; set; }
 

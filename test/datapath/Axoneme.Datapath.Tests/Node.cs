@@ -207,6 +207,18 @@ public sealed partial class Node : IDisposable
     /// <summary>What the host stack sends to the pod.</summary>
     public Outcome Receive(Pod pod, Packet packet, uint mark = 0) => Run(pod.Programs.Program(EndpointObject.EndpointIngress), packet.ToBytes(), mark);
 
+    /// <summary>The node itself as an endpoint, with nothing enforced.</summary>
+    public Pod AddHost(Family family)
+    {
+        BpfMap policy = BpfMap.Create(Maps.CiliumPolicyMaps.Spec.Inner!);
+        _owned.Add(policy);
+        IpAddress address = IpAddress.Parse(family.Host);
+        var host = new Pod(Edge.HostEndpoint, 1, address, address, Host, policy.As<PolicyKey, PolicyEntry>());
+        _maps[Maps.CiliumPolicyMaps.Spec.Name].SetInner(BitConverter.GetBytes((uint)host.Id), policy);
+        Enforce(host, 0);
+        return host;
+    }
+
     public Outcome FromNetwork(Packet packet) => Run(Host.Program(HostObject.FromNetdev), packet.ToBytes());
 
     public Outcome FromHost(Packet packet) => Run(Host.Program(HostObject.FromHost), packet.ToBytes());

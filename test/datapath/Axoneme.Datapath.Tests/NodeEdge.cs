@@ -20,6 +20,9 @@ public sealed record EdgeOptions
     public ushort NatPortMax { get; init; } = 65535;
     public bool Reject { get; init; } = true;
 
+    /// <summary>Number of the node as an endpoint; 0: no host firewall.</summary>
+    public ushort HostEndpoint { get; init; }
+
     public object Apply(object constants)
     {
         if (constants is INatConstants nat)
@@ -36,7 +39,7 @@ public sealed record EdgeOptions
         if (constants is ILbConstants lb)
             lb.RejectWithoutBackend = Reject;
         if (constants is INodeConstants node)
-            node.StackRoutesWorld = !Masquerade;
+            (node.StackRoutesWorld, node.HostEndpoint) = (!Masquerade, HostEndpoint);
         return constants;
     }
 
