@@ -19,6 +19,7 @@ internal static class SourceFiles
         SourceFile.Nat => "nat.h",
         SourceFile.Forward => "forward.h",
         SourceFile.Icmp => "icmp.h",
+        SourceFile.HostPolicy => "host_policy.h",
         _ => $"unknown({file})",
     };
 }

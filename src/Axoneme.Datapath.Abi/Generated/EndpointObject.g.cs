@@ -23,7 +23,7 @@ public static class EndpointObject
 }
 
 /// <summary>Load-time constants of EndpointObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 76)]
+[StructLayout(LayoutKind.Explicit, Size = 80)]
 public struct EndpointConstants : IBpfConstants, IEndpointConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -35,23 +35,24 @@ public struct EndpointConstants : IBpfConstants, IEndpointConstants, INodeConsta
         ("tunnel_mtu", 16, 4),
         ("tunnel_port", 20, 2),
         ("stack_routes_world", 22, 1),
-        ("world_identity4", 24, 4),
-        ("world_identity6", 28, 4),
-        ("cluster_id", 32, 4),
-        ("ct_tcp_timeout_s", 36, 4),
-        ("ct_tcp_syn_timeout_s", 40, 4),
-        ("ct_tcp_fin_timeout_s", 44, 4),
-        ("ct_any_timeout_s", 48, 4),
-        ("ct_service_tcp_timeout_s", 52, 4),
-        ("ct_service_any_timeout_s", 56, 4),
-        ("conntrack_accounting", 60, 1),
-        ("drop_events", 61, 1),
-        ("trace_events", 62, 1),
-        ("policy_verdict_events", 63, 1),
-        ("trace_aggregation", 64, 1),
-        ("trace_tcp_flags", 65, 1),
-        ("trace_interval_s", 68, 4),
-        ("event_wakeup_bytes", 72, 4),
+        ("host_endpoint", 24, 2),
+        ("world_identity4", 28, 4),
+        ("world_identity6", 32, 4),
+        ("cluster_id", 36, 4),
+        ("ct_tcp_timeout_s", 40, 4),
+        ("ct_tcp_syn_timeout_s", 44, 4),
+        ("ct_tcp_fin_timeout_s", 48, 4),
+        ("ct_any_timeout_s", 52, 4),
+        ("ct_service_tcp_timeout_s", 56, 4),
+        ("ct_service_any_timeout_s", 60, 4),
+        ("conntrack_accounting", 64, 1),
+        ("drop_events", 65, 1),
+        ("trace_events", 66, 1),
+        ("policy_verdict_events", 67, 1),
+        ("trace_aggregation", 68, 1),
+        ("trace_tcp_flags", 69, 1),
+        ("trace_interval_s", 72, 4),
+        ("event_wakeup_bytes", 76, 4),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -84,71 +85,75 @@ public struct EndpointConstants : IBpfConstants, IEndpointConstants, INodeConsta
     [field: FieldOffset(22)]
     public bool StackRoutesWorld { get; set; }
 
-    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     [field: FieldOffset(24)]
+    public ushort HostEndpoint { get; set; }
+
+    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    [field: FieldOffset(28)]
     public uint WorldIdentity4 { get; set; }
 
     /// <summary>Identity of IPv6 addresses that are not known</summary>
-    [field: FieldOffset(28)]
+    [field: FieldOffset(32)]
     public uint WorldIdentity6 { get; set; }
 
     /// <summary>Upper half of the identities that this cluster allocates</summary>
-    [field: FieldOffset(32)]
+    [field: FieldOffset(36)]
     public uint ClusterId { get; set; }
 
     /// <summary>Life of an established TCP connection without packets</summary>
-    [field: FieldOffset(36)]
+    [field: FieldOffset(40)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(40)]
+    [field: FieldOffset(44)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(44)]
+    [field: FieldOffset(48)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(48)]
+    [field: FieldOffset(52)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(56)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(60)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(64)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(61)]
+    [field: FieldOffset(65)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(62)]
+    [field: FieldOffset(66)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(63)]
+    [field: FieldOffset(67)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(68)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(65)]
+    [field: FieldOffset(69)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(72)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(76)]
     public uint EventWakeupBytes { get; set; }
 }

@@ -34,28 +34,29 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("tunnel_mtu", 12, 4),
         ("tunnel_port", 16, 2),
         ("stack_routes_world", 18, 1),
-        ("world_identity4", 20, 4),
-        ("world_identity6", 24, 4),
-        ("cluster_id", 28, 4),
-        ("ct_tcp_timeout_s", 32, 4),
-        ("ct_tcp_syn_timeout_s", 36, 4),
-        ("ct_tcp_fin_timeout_s", 40, 4),
-        ("ct_any_timeout_s", 44, 4),
-        ("ct_service_tcp_timeout_s", 48, 4),
-        ("ct_service_any_timeout_s", 52, 4),
-        ("conntrack_accounting", 56, 1),
-        ("drop_events", 57, 1),
-        ("trace_events", 58, 1),
-        ("policy_verdict_events", 59, 1),
-        ("trace_aggregation", 60, 1),
-        ("trace_tcp_flags", 61, 1),
-        ("trace_interval_s", 64, 4),
-        ("event_wakeup_bytes", 68, 4),
-        ("verify_source_address", 72, 1),
-        ("per_packet_lb", 73, 1),
-        ("service_loopback4", 76, 4),
-        ("service_loopback6", 80, 16),
-        ("clock_jiffies", 96, 1),
+        ("host_endpoint", 20, 2),
+        ("world_identity4", 24, 4),
+        ("world_identity6", 28, 4),
+        ("cluster_id", 32, 4),
+        ("ct_tcp_timeout_s", 36, 4),
+        ("ct_tcp_syn_timeout_s", 40, 4),
+        ("ct_tcp_fin_timeout_s", 44, 4),
+        ("ct_any_timeout_s", 48, 4),
+        ("ct_service_tcp_timeout_s", 52, 4),
+        ("ct_service_any_timeout_s", 56, 4),
+        ("conntrack_accounting", 60, 1),
+        ("drop_events", 61, 1),
+        ("trace_events", 62, 1),
+        ("policy_verdict_events", 63, 1),
+        ("trace_aggregation", 64, 1),
+        ("trace_tcp_flags", 65, 1),
+        ("trace_interval_s", 68, 4),
+        ("event_wakeup_bytes", 72, 4),
+        ("verify_source_address", 76, 1),
+        ("per_packet_lb", 77, 1),
+        ("service_loopback4", 80, 4),
+        ("service_loopback6", 84, 16),
+        ("clock_jiffies", 100, 1),
         ("jiffies_base", 104, 8),
         ("clock_base_s", 112, 4),
         ("jiffies_reciprocal", 116, 4),
@@ -106,92 +107,96 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     [field: FieldOffset(18)]
     public bool StackRoutesWorld { get; set; }
 
-    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     [field: FieldOffset(20)]
+    public ushort HostEndpoint { get; set; }
+
+    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    [field: FieldOffset(24)]
     public uint WorldIdentity4 { get; set; }
 
     /// <summary>Identity of IPv6 addresses that are not known</summary>
-    [field: FieldOffset(24)]
+    [field: FieldOffset(28)]
     public uint WorldIdentity6 { get; set; }
 
     /// <summary>Upper half of the identities that this cluster allocates</summary>
-    [field: FieldOffset(28)]
+    [field: FieldOffset(32)]
     public uint ClusterId { get; set; }
 
     /// <summary>Life of an established TCP connection without packets</summary>
-    [field: FieldOffset(32)]
+    [field: FieldOffset(36)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(36)]
+    [field: FieldOffset(40)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(40)]
+    [field: FieldOffset(44)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(44)]
+    [field: FieldOffset(48)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(48)]
+    [field: FieldOffset(52)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(56)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(60)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(57)]
+    [field: FieldOffset(61)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(58)]
+    [field: FieldOffset(62)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(59)]
+    [field: FieldOffset(63)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(64)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(61)]
+    [field: FieldOffset(65)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(68)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(72)]
     public uint EventWakeupBytes { get; set; }
 
     /// <summary>Drop what comes from another source address</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(76)]
     public bool VerifySourceAddress { get; set; }
 
     /// <summary>Translate service addresses for each packet, where the socket layer does not</summary>
-    [field: FieldOffset(73)]
+    [field: FieldOffset(77)]
     public bool PerPacketLb { get; set; }
 
     /// <summary>Source that a pod sees when it reaches itself through a service (169.254.42.1)</summary>
-    [field: FieldOffset(76)]
+    [field: FieldOffset(80)]
     public NetU32 ServiceLoopback4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(80)]
+    [field: FieldOffset(84)]
     public Ip6Addr ServiceLoopback6 { get; set; }
 
     /// <summary>Count time in jiffies, else by the coarse clock</summary>
-    [field: FieldOffset(96)]
+    [field: FieldOffset(100)]
     public bool ClockJiffies { get; set; }
 
     /// <summary>Jiffies at the second clock_base_s</summary>

@@ -47,7 +47,7 @@ public static class SockObject
 }
 
 /// <summary>Load-time constants of SockObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 132)]
+[StructLayout(LayoutKind.Explicit, Size = 136)]
 public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants, ISockConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -75,23 +75,24 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
         ("tunnel_mtu", 72, 4),
         ("tunnel_port", 76, 2),
         ("stack_routes_world", 78, 1),
-        ("world_identity4", 80, 4),
-        ("world_identity6", 84, 4),
-        ("cluster_id", 88, 4),
-        ("ct_tcp_timeout_s", 92, 4),
-        ("ct_tcp_syn_timeout_s", 96, 4),
-        ("ct_tcp_fin_timeout_s", 100, 4),
-        ("ct_any_timeout_s", 104, 4),
-        ("ct_service_tcp_timeout_s", 108, 4),
-        ("ct_service_any_timeout_s", 112, 4),
-        ("conntrack_accounting", 116, 1),
-        ("drop_events", 117, 1),
-        ("trace_events", 118, 1),
-        ("policy_verdict_events", 119, 1),
-        ("trace_aggregation", 120, 1),
-        ("trace_tcp_flags", 121, 1),
-        ("trace_interval_s", 124, 4),
-        ("event_wakeup_bytes", 128, 4),
+        ("host_endpoint", 80, 2),
+        ("world_identity4", 84, 4),
+        ("world_identity6", 88, 4),
+        ("cluster_id", 92, 4),
+        ("ct_tcp_timeout_s", 96, 4),
+        ("ct_tcp_syn_timeout_s", 100, 4),
+        ("ct_tcp_fin_timeout_s", 104, 4),
+        ("ct_any_timeout_s", 108, 4),
+        ("ct_service_tcp_timeout_s", 112, 4),
+        ("ct_service_any_timeout_s", 116, 4),
+        ("conntrack_accounting", 120, 1),
+        ("drop_events", 121, 1),
+        ("trace_events", 122, 1),
+        ("policy_verdict_events", 123, 1),
+        ("trace_aggregation", 124, 1),
+        ("trace_tcp_flags", 125, 1),
+        ("trace_interval_s", 128, 4),
+        ("event_wakeup_bytes", 132, 4),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -188,71 +189,75 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
     [field: FieldOffset(78)]
     public bool StackRoutesWorld { get; set; }
 
-    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     [field: FieldOffset(80)]
+    public ushort HostEndpoint { get; set; }
+
+    /// <summary>Identity of IPv4 addresses that are not known</summary>
+    [field: FieldOffset(84)]
     public uint WorldIdentity4 { get; set; }
 
     /// <summary>Identity of IPv6 addresses that are not known</summary>
-    [field: FieldOffset(84)]
+    [field: FieldOffset(88)]
     public uint WorldIdentity6 { get; set; }
 
     /// <summary>Upper half of the identities that this cluster allocates</summary>
-    [field: FieldOffset(88)]
+    [field: FieldOffset(92)]
     public uint ClusterId { get; set; }
 
     /// <summary>Life of an established TCP connection without packets</summary>
-    [field: FieldOffset(92)]
+    [field: FieldOffset(96)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(96)]
+    [field: FieldOffset(100)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(100)]
+    [field: FieldOffset(104)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(108)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(108)]
+    [field: FieldOffset(112)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(116)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(120)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(117)]
+    [field: FieldOffset(121)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(118)]
+    [field: FieldOffset(122)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(119)]
+    [field: FieldOffset(123)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(124)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(121)]
+    [field: FieldOffset(125)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(128)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(128)]
+    [field: FieldOffset(132)]
     public uint EventWakeupBytes { get; set; }
 }

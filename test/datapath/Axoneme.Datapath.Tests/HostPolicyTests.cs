@@ -74,7 +74,7 @@ public sealed class HostPolicyTests
         (Cluster c, Pod host) = Start(f, Firewall);
         using Cluster cluster = c;
         c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
-        PolicyKey rule = Node.Rule(host, TrafficDirection.Ingress, 0, 6, 22);
+        PolicyKey rule = Node.Rule(host, TrafficDirection.Ingress, Cluster.PrefixIdentity, 6, 22);
         Packet syn = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 22));
         Packet data = syn with { Flags = Tcp.Ack };
         c.Node.FromNetwork(syn);
@@ -83,7 +83,7 @@ public sealed class HostPolicyTests
         Assert.Equal(TcVerdict.Pass, c.Node.FromNetwork(data).Verdict);
         c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
         Assert.Equal(DropReason.PolicyDenied, c.Node.FromNetwork(data).Dropped);
-        Node.Rule(host, TrafficDirection.Ingress, 0, 6, 22);
+        Node.Rule(host, TrafficDirection.Ingress, Cluster.PrefixIdentity, 6, 22);
         c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
         Assert.Equal(TcVerdict.Pass, c.Node.FromNetwork(data).Verdict);
     }
