@@ -29,8 +29,10 @@ internal sealed class PolicyController
     private readonly Ipcache.Ipcache _ipcache;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Channel<(PolicyUpdate? Update, ushort Removed, TaskCompletionSource Done)> _updates =
-        Channel.CreateUnbounded<(PolicyUpdate?, ushort, TaskCompletionSource)>(new UnboundedChannelOptions { SingleReader = true });
+    private readonly Channel<(QueuedChange Change, TaskCompletionSource Done)> _updates =
+        Channel.CreateUnbounded<(QueuedChange, TaskCompletionSource)>(new UnboundedChannelOptions { SingleReader = true });
+
+    private ushort _proxyPort;
 
     public PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache)
     {
@@ -68,6 +70,12 @@ internal sealed class PolicyController
 
     /// <summary>The last revision that an earlier run left in the kernel. Set before <see cref="ReleaseAsync"/>.</summary>
     public uint RevisionBase { get; set; }
+
+    /// <summary>
+    /// Whether this node runs a proxy, which <see cref="SetProxyPortAsync"/> tells where to find: 0, nobody knows, until then. Without one,
+    /// what it would have to examine is denied. Set before <see cref="ReleaseAsync"/>.
+    /// </summary>
+    public bool HasProxy { get; set; }
 
     /// <summary>True once rules and identities are complete.</summary>
     public bool IsReleased => _released.Task.IsCompleted;
@@ -119,18 +127,42 @@ internal sealed class PolicyController
         {
             _engine.RemoveEndpoint(id);
             DefaultDenies.Forget(id);
-            _updates.Writer.TryWrite((null, id, new TaskCompletionSource()));
+            _updates.Writer.TryWrite((new EndpointRemoval(id), new TaskCompletionSource()));
         }
+    }
+
+    /// <summary>
+    /// Says on which port of this node its proxy listens (TCP and UDP, host order), for entries that redirect. Known before
+    /// <see cref="ReleaseAsync"/>, it spares endpoints a time without after a restart of the agent. Completes when the table has it.
+    /// </summary>
+    /// <param name="port">0 when nobody knows any more, which denies what would be redirected.</param>
+    /// <exception cref="InvalidOperationException">The node has no proxy.</exception>
+    public Task SetProxyPortAsync(ushort port)
+    {
+        if (!HasProxy)
+            throw new InvalidOperationException("this node has no proxy");
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _updates.Writer.TryWrite((new ProxyMove(port), done));
+        return done.Task;
     }
 
     public async Task RunAsync(CancellationToken cancellation)
     {
-        await foreach ((PolicyUpdate? update, ushort removed, TaskCompletionSource done) in _updates.Reader.ReadAllAsync(cancellation))
+        await foreach ((QueuedChange change, TaskCompletionSource done) in _updates.Reader.ReadAllAsync(cancellation))
         {
-            if (update is null)
-                Table.Remove(removed);
-            else
-                await PublishAsync(update, cancellation);
+            switch (change)
+            {
+                case EndpointRemoval { Endpoint: var endpoint }:
+                    Table.Remove(endpoint);
+                    break;
+                case EngineChange { Update: var update }:
+                    await PublishAsync(update, cancellation);
+                    break;
+                case ProxyMove { Port: var port }:
+                    MoveProxy(port);
+                    break;
+            }
+
             done.SetResult();
         }
     }
@@ -145,7 +177,7 @@ internal sealed class PolicyController
             Cookies.Learn(change.Delta);
         Cookies.Trim(_engine);
         DefaultDenies.Learn(_engine);
-        _updates.Writer.TryWrite((update, 0, done));
+        _updates.Writer.TryWrite((new EngineChange(update), done));
         return done.Task;
     }
 
@@ -163,7 +195,7 @@ internal sealed class PolicyController
             foreach (EndpointPolicyChange change in update.Endpoints)
             {
                 writer.TryGet(change.EndpointId, out EndpointPolicy? before);
-                writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase));
+                writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase, HasProxy ? _proxyPort : null));
             }
         });
 
@@ -189,4 +221,30 @@ internal sealed class PolicyController
             // The reconciler reports the map that is stuck.
         }
     }
+
+    private void MoveProxy(ushort port)
+    {
+        if (_proxyPort == port)
+            return;
+        _proxyPort = port;
+        // The engine knows nothing of ports, so its next revisions would not be new to these policies.
+        RevisionBase++;
+        Table.Write(writer =>
+        {
+            foreach (EndpointPolicy policy in Table.Snapshot().Values)
+            {
+                if (PolicyMapTranslation.MoveProxy(policy, port) is { } moved)
+                    writer.Upsert(moved);
+            }
+        });
+    }
+
+    /// <summary>What changes the table, in the order in which it was decided.</summary>
+    private abstract record QueuedChange;
+
+    private sealed record EngineChange(PolicyUpdate Update) : QueuedChange;
+
+    private sealed record EndpointRemoval(ushort Endpoint) : QueuedChange;
+
+    private sealed record ProxyMove(ushort Port) : QueuedChange;
 }
