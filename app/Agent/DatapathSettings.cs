@@ -76,6 +76,7 @@ internal static class DatapathSettings
         NodePortMin = services.NodePortMin,
         NodePortMax = services.NodePortMax,
         RejectWithoutBackend = services.RejectWithoutBackend,
+        ClaimWithoutBackend = services.ClaimWithoutBackend,
         ProtectNodePorts = services.ReplaceKubeProxy && services.ProtectNodePortRange,
     };
 

@@ -71,7 +71,8 @@ enum lb_flags2 {
 	LB_LOOPBACK = 1 << 3, /* host port on the loopback address: the node's own sockets only */
 	LB_INTERNAL_LOCAL = 1 << 4,
 	LB_TWO_SCOPES = 1 << 5,
-	LB_QUARANTINED = 1 << 6,
+	LB_DELEGATE =
+	    1 << 6,	 /* where the node is the backend itself, it gets packets as they came */
 	LB_DSR = 1 << 7, /* the node of the backend answers the client itself */
 };
 

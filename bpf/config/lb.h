@@ -15,6 +15,9 @@ CONFIG_VAR(__u16, node_port_min, "First of the range of node ports (30000)", 300
 CONFIG_VAR(__u16, node_port_max, "Last of it (32767)", 32767);
 CONFIG_VAR(_Bool, reject_without_backend,
 	   "Answer a packet to a service without backends with an ICMP error, else drop it", 1);
+CONFIG_VAR(
+    _Bool, claim_without_backend,
+    "Refuse a packet to a service without backends, else leave it to whoever has the address", 1);
 CONFIG_VAR(_Bool, service_wildcards,
 	   "Refuse what is sent to a port of a service address that is not served", 1);
 

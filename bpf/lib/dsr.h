@@ -4,6 +4,7 @@
 
 #include "lib/dsr_option.h"
 #include "lib/edge_leave.h"
+#include "lib/reply_mtu.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_DSR
@@ -250,6 +251,9 @@ static __always_inline int dsr_reverse(struct __sk_buff *skb, struct flow *flow,
 
 	if (likely(!service_dsr || !(flow->flags & FLOW_DSR) || !(flow->flags & FLOW_REPLY)))
 		return 0;
+	result = reply_check_mtu(skb, flow, family);
+	if (result < 0)
+		return result;
 	result = edge_leave_known(skb, &flow->packet, family);
 	if (result < 0)
 		return result;

@@ -110,18 +110,6 @@ SEPARATE int edge_answer6(struct __sk_buff *skb, struct flow *flow)
 	return flow ? edge_answer(skb, flow, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
-/* Whether a packet that may be fragmented on its way says that it may not be. */
-static __always_inline _Bool edge_must_fit(struct __sk_buff *skb, const enum family family)
-{
-	__be16 fragment = 0;
-
-	if (family == IPV6)
-		return 1;
-	bpf_skb_load_bytes(skb, L3_OFFSET + __builtin_offsetof(struct iphdr, frag_off), &fragment,
-			   sizeof(fragment));
-	return fragment & bpf_htons(0x4000);
-}
-
 /* What is too large for the tunnel is fragmented outside if it may be. */
 static __always_inline int edge_check_mtu(struct __sk_buff *skb, struct flow *flow,
 					  const struct node_port *port, const enum family family)
@@ -132,7 +120,7 @@ static __always_inline int edge_check_mtu(struct __sk_buff *skb, struct flow *fl
 		mtu -= dsr_option_len(family);
 	if (likely(!forward_exceeds(skb, &flow->packet, mtu)))
 		return 0;
-	if (port->way == NODE_PORT_TUNNEL && !edge_must_fit(skb, family))
+	if (port->way == NODE_PORT_TUNNEL && !forward_must_fit(skb, family))
 		return 0;
 	flow->path_mtu = mtu;
 	return DROP(DROP_FRAGMENTATION_NEEDED);
@@ -183,8 +171,9 @@ static __always_inline int edge_serve(struct __sk_buff *skb, struct flow *flow,
 		flow->flags |= FLOW_NODE_PORT;
 		flow->rev_nat = port.rev_nat;
 	} else if (way == NODE_PORT_HOST) {
-		if (addr_equal(&port.to.destination, &p->destination, family) &&
-		    port.to.destination_port == p->destination_port)
+		if (port.flags2 & LB_DELEGATE ||
+		    (addr_equal(&port.to.destination, &p->destination, family) &&
+		     port.to.destination_port == p->destination_port))
 			return NODE_PORT_HOST; /* as it came */
 		result = family == IPV4 ? node_port_hide_host4(p, &port)
 					: node_port_hide_host6(p, &port);

@@ -31,7 +31,6 @@ static __always_inline int edge_error(struct __sk_buff *skb, struct packet *erro
 	struct packet quoted = {};
 	union nat_entry *entry;
 	struct tuple to;
-	int result;
 
 	if (icmp_parse_quoted(skb, error, &quoted, family) < 0)
 		return 0;
@@ -48,20 +47,9 @@ static __always_inline int edge_error(struct __sk_buff *skb, struct packet *erro
 	to.source_port = quoted.destination_port;
 	nat_ends_in(entry, &to, family);
 	tuple_swap(&to, family);
-	result = icmp_rewrite_quoted(skb, error, &quoted, &to, family);
-	if (result < 0)
-		return result;
-	addr_load(&quoted.source, &to.destination, family);
-	addr_load(&to.destination, &to.source, family);
 	/* The backend itself is to the client the service. */
-	addr_load(&to.source,
-		  addr_equal(&error->source, &quoted.destination, family) ? &quoted.source
-									  : &error->source,
-		  family);
-	to.source_port = error->source_port;
-	to.destination_port = error->destination_port;
-	result = nat_rewrite(skb, error, &to, family);
-	return result < 0 ? result : 1;
+	return icmp_translate(skb, error, &quoted, &to, &to.source,
+			      addr_equal(&error->source, &quoted.destination, family), family);
 }
 
 SEPARATE int edge_error4(struct __sk_buff *skb, struct packet *error)
@@ -82,7 +70,6 @@ static __always_inline int edge_service_error(struct __sk_buff *skb, struct pack
 	struct lb_choice choice = {};
 	const struct ct_entry *entry;
 	struct tuple to;
-	int result;
 
 	if (icmp_parse_quoted(skb, error, &quoted, family) < 0)
 		return 0;
@@ -104,15 +91,8 @@ static __always_inline int edge_service_error(struct __sk_buff *skb, struct pack
 			return DROP(DROP_NO_EGRESS_IP);
 		to.destination_port = choice.nat_port;
 	}
-	result = icmp_rewrite_quoted(skb, error, &quoted, &to, family);
-	if (result < 0)
-		return result;
-	addr_load(&to.source, choice.nat_port ? &to.destination : &error->source, family);
-	addr_load(&to.destination, &choice.address.addr, family);
-	to.source_port = error->source_port;
-	to.destination_port = error->destination_port;
-	result = nat_rewrite(skb, error, &to, family);
-	return result < 0 ? result : 1;
+	return icmp_translate(skb, error, &quoted, &to, &choice.address.addr, !!choice.nat_port,
+			      family);
 }
 
 SEPARATE int edge_service_error4(struct __sk_buff *skb, struct packet *error)

@@ -21,7 +21,6 @@ static __always_inline int edge_leave_error(struct __sk_buff *skb, struct packet
 	struct packet quoted = {};
 	union nat_entry *entry;
 	struct tuple to;
-	int result;
 
 	if (icmp_parse_quoted(skb, error, &quoted, family) < 0)
 		return 0;
@@ -36,17 +35,8 @@ static __always_inline int edge_leave_error(struct __sk_buff *skb, struct packet
 	to = quoted.tuple;
 	addr_load(&to.destination, entry, family);
 	to.destination_port = nat_rest(entry, family)->port;
-	result = icmp_rewrite_quoted(skb, error, &quoted, &to, family);
-	if (result < 0)
-		return result;
-	if (!addr_equal(&error->source, &quoted.destination, family))
-		return 1;
-	addr_load(&to.source, &to.destination, family);
-	addr_load(&to.destination, &error->destination, family);
-	to.source_port = error->source_port;
-	to.destination_port = error->destination_port;
-	result = nat_rewrite(skb, error, &to, family);
-	return result < 0 ? result : 1;
+	return icmp_translate(skb, error, &quoted, &to, &error->destination,
+			      addr_equal(&error->source, &quoted.destination, family), family);
 }
 
 SEPARATE int edge_leave_error4(struct __sk_buff *skb, struct packet *error)

@@ -68,6 +68,18 @@ static __always_inline _Bool forward_exceeds(struct __sk_buff *skb, const struct
 	return skb->len - L3_OFFSET > mtu;
 }
 
+/* Whether a packet that may be fragmented on its way says that it may not be. */
+static __always_inline _Bool forward_must_fit(struct __sk_buff *skb, const enum family family)
+{
+	__be16 fragment = 0;
+
+	if (family == IPV6)
+		return 1;
+	bpf_skb_load_bytes(skb, L3_OFFSET + __builtin_offsetof(struct iphdr, frag_off), &fragment,
+			   sizeof(fragment));
+	return fragment & bpf_htons(0x4000);
+}
+
 /* The host stack takes the packet as it came. It decrements the hop limit itself. */
 static __always_inline int forward_to_stack(struct __sk_buff *skb, const struct flow *flow,
 					    enum trace_point point)

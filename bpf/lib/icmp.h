@@ -177,4 +177,26 @@ static __always_inline int icmp_rewrite_quoted(struct __sk_buff *skb, const stru
 			      : icmp_apply6(skb, error, quoted, to);
 }
 
+/* Translates an error about a translated packet: what it quotes gets the ends in to, and the error
+ * itself goes to receiver, from the destination that it quotes now if from_quoted is set. 1, or
+ * DROP. quoted and to are used up; receiver may be in to.
+ */
+static __always_inline int icmp_translate(struct __sk_buff *skb, struct packet *error,
+					  struct packet *quoted, struct tuple *to,
+					  const struct addr *receiver, _Bool from_quoted,
+					  const enum family family)
+{
+	int result = icmp_rewrite_quoted(skb, error, quoted, to, family);
+
+	if (result < 0)
+		return result;
+	addr_load(&quoted->source, from_quoted ? &to->destination : &error->source, family);
+	addr_load(&to->destination, receiver, family);
+	addr_load(&to->source, &quoted->source, family);
+	to->source_port = error->source_port;
+	to->destination_port = error->destination_port;
+	result = nat_rewrite(skb, error, to, family);
+	return result < 0 ? result : 1;
+}
+
 #endif

@@ -6,6 +6,7 @@
 #include "lib/icmp.h"
 #include "lib/lb_select.h"
 #include "lib/nat.h"
+#include "lib/reply_mtu.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_LB
@@ -95,6 +96,12 @@ static __always_inline int lb_reverse(struct __sk_buff *skb, struct flow *flow,
 	if (unlikely(flow->ct_state == CT_STATE_RELATED))
 		return family == IPV4 ? lb_translate_error4(skb, flow)
 				      : lb_translate_error6(skb, flow);
+	if (flow->flags & FLOW_NODE_PORT) {
+		int result = reply_check_mtu(skb, flow, family);
+
+		if (result < 0)
+			return result;
+	}
 	return family == IPV4 ? lb_translate_reply4(skb, flow) : lb_translate_reply6(skb, flow);
 }
 

@@ -170,18 +170,21 @@ LB_CHOICE_STEPS(6)
 
 /* The backend of this client's connection to the service: the one it had, while that exists, else
  * by the service's algorithm. p is the packet as the client sent it, frontend the key under which
- * service was found.
+ * service was found. 1 with a backend, 0 if the service leaves the packet alone, or DROP.
  */
 static __always_inline int lb_choose(const struct packet *p, const struct lb_address *frontend,
 				     const struct lb_service *service, const enum lb_side side,
 				     struct lb_choice *to, const enum family family)
 {
+	int result;
+
 	if (family == IPV4 ? lb_recall4(p, service, to) : lb_recall6(p, service, to))
-		return 0;
+		return 1;
 	if (!(family == IPV4 ? lb_select4(p, frontend, service, side, to)
 			     : lb_select6(p, frontend, service, side, to)))
-		return DROP(DROP_SERVICE_BACKEND_NOT_FOUND);
-	return family == IPV4 ? lb_remember4(p, service, to) : lb_remember6(p, service, to);
+		return lb_yields(service) ? 0 : DROP(DROP_SERVICE_BACKEND_NOT_FOUND);
+	result = family == IPV4 ? lb_remember4(p, service, to) : lb_remember6(p, service, to);
+	return result < 0 ? result : 1;
 }
 
 static __always_inline int lb_remember_nat(const struct packet *p, __be16 nat_port,

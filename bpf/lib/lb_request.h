@@ -27,11 +27,13 @@ static __always_inline int lb_resolve(struct flow *flow, struct lb_address *back
 		return 0;
 	flow->original_addr = frontend.addr;
 	flow->original_port = frontend.port;
+	result = lb_choose(p, &frontend, service, LB_INSIDE, &choice, family);
+	if (!result)
+		return 0;
 	flow->flags |= FLOW_HAS_ORIGINAL;
 	flow->rev_nat = service->rev_nat;
-	result = lb_choose(p, &frontend, service, LB_INSIDE, &choice, family);
 	*backend = choice.address;
-	return result < 0 ? result : 1;
+	return result;
 }
 
 SEPARATE int lb_resolve4(struct flow *flow, struct lb_address *backend)

@@ -97,6 +97,19 @@ static __always_inline _Bool lb_has_affinity(const struct lb_service *service)
 	return service_affinity && service->flags & LB_AFFINITY;
 }
 
+/* Whether packets to the service, which has no backends, go on as if it were none. Where a traffic
+ * policy keeps to this node's backends, others may have some, and the packets are not theirs.
+ */
+static __always_inline _Bool lb_yields(const struct lb_service *service)
+{
+	const __u8 external = LB_EXTERNAL_IP | LB_NODE_PORT | LB_LOAD_BALANCER;
+
+	if (likely(claim_without_backend))
+		return 0;
+	return service->flags & external ? !(service->flags & LB_EXTERNAL_LOCAL)
+					 : !(service->flags2 & LB_INTERNAL_LOCAL);
+}
+
 /* A backend, and what is remembered of the connection to it. */
 struct lb_choice {
 	struct lb_address address;

@@ -88,7 +88,7 @@ static __always_inline int node_port_choose(const struct packet *p, struct node_
 		return DROP(DROP_DENIED_BY_LB_SRC_RANGE_CHECK);
 	port->rev_nat = service->rev_nat;
 	result = lb_choose(p, &frontend, service, LB_OUTSIDE, &port->choice, family);
-	if (result < 0)
+	if (result <= 0)
 		return result;
 	addr_load(&port->to.source, &p->source, family);
 	addr_load(&port->to.destination, &port->choice.address.addr, family);

@@ -147,18 +147,26 @@ static __always_inline int pod_send_frame(struct __sk_buff *skb, struct flow *fl
 	return DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
 }
 
-/* Tells the pod that no backend takes its packet: straight into it, as the message is no packet of
- * a connection that policy could know.
+/* Whether the pod is to hear of the drop from here: where the stack could not tell it. */
+static __always_inline _Bool pod_is_told(const struct flow *flow, __u8 reason)
+{
+	if (reason == DROP_FRAGMENTATION_NEEDED)
+		return 1;
+	return reason == DROP_SERVICE_BACKEND_NOT_FOUND && pod_balances(&flow->packet);
+}
+
+/* Tells the pod why its packet ended: straight into it, as the message is no packet of a connection
+ * that policy could know.
  */
-static __always_inline int pod_refuse(struct __sk_buff *skb, struct flow *flow)
+static __always_inline int pod_tell(struct __sk_buff *skb, struct flow *flow, __u8 reason)
 {
 	struct mac_addr macs[2];
 	int verdict;
 
 	if (flow->packet.flags & PACKET_LATER_FRAGMENT)
 		return TC_ACT_SHOT;
-	verdict = flow->flags & FLOW_IPV6 ? icmp_answer6(skb, flow, DROP_SERVICE_BACKEND_NOT_FOUND)
-					  : icmp_answer4(skb, flow, DROP_SERVICE_BACKEND_NOT_FOUND);
+	verdict = flow->flags & FLOW_IPV6 ? icmp_answer6(skb, flow, reason)
+					  : icmp_answer4(skb, flow, reason);
 	if (verdict != TC_ACT_OK || bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)) < 0 ||
 	    bpf_skb_store_bytes(skb, 0, &macs[1], sizeof(macs[1]), 0) < 0 ||
 	    bpf_skb_store_bytes(skb, sizeof(macs[1]), &macs[0], sizeof(macs[0]), 0) < 0)
@@ -173,10 +181,9 @@ int from_pod(struct __sk_buff *skb)
 	int result = pod_send_frame(skb, &flow);
 	int verdict = forward_verdict(skb, &flow, result, METRIC_EGRESS);
 
-	if (likely(result >= 0) || !pod_balances(&flow.packet) ||
-	    DROP_REASON(result) != DROP_SERVICE_BACKEND_NOT_FOUND)
+	if (likely(result >= 0) || !pod_is_told(&flow, DROP_REASON(result)))
 		return verdict;
-	return pod_refuse(skb, &flow);
+	return pod_tell(skb, &flow, DROP_REASON(result));
 }
 
 static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,

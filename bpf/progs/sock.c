@@ -101,7 +101,7 @@ static __always_inline int sock_translate(struct bpf_sock_addr *ctx, struct lb_a
 		return SOCK_PROCEED;
 	cookie = bpf_get_socket_cookie(ctx);
 	if (!sock_select(&frontend, service, netns_cookie, cookie, call, &choice, family))
-		return sock_reject(no_backend_errno);
+		return lb_yields(service) ? SOCK_PROCEED : sock_reject(no_backend_errno);
 	/* Without the memory of it, an answer would seem to come from a stranger. */
 	if (sock_remember(cookie, &choice.address, peer, service->rev_nat, family) < 0)
 		return sock_reject(ENOMEM);

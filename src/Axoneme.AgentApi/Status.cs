@@ -186,6 +186,10 @@ public sealed record NodePortStatus
 
     public string? Acceleration { get; init; }
 
+    /// <summary>Devices whose driver balances services; null until the datapath is up, or without acceleration.</summary>
+    [JsonPropertyName("acceleratedDevices")]
+    public IReadOnlyList<string>? AcceleratedDevices { get; init; }
+
     [JsonPropertyName("dsrMode")]
     public string? DsrMode { get; init; }
 

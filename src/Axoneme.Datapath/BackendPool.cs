@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.CompilerServices;
+using Axoneme.Datapath.Abi;
 using Axoneme.Network;
 
 namespace Axoneme.Datapath;
@@ -18,6 +20,49 @@ internal sealed class PooledBackend(L4Address address, uint id) : WriteOwner
 
     /// <summary>Services that name it in the kernel or are about to.</summary>
     public int Users { get; set; }
+
+    private StateCounts _mentions;
+
+    /// <summary>The state that counts: where services name different ones, the most willing.</summary>
+    public LbBackendState State
+    {
+        get
+        {
+            for (int state = 0; state < StateCount; state++)
+            {
+                if (_mentions[state] > 0)
+                    return (LbBackendState)state;
+            }
+
+            return LbBackendState.Active;
+        }
+    }
+
+    /// <summary>Whether services name different states.</summary>
+    public bool IsDisputed
+    {
+        get
+        {
+            int named = 0;
+            for (int state = 0; state < StateCount; state++)
+                named += _mentions[state] > 0 ? 1 : 0;
+            return named > 1;
+        }
+    }
+
+    /// <summary>As said last.</summary>
+    public byte Zone { get; set; }
+
+    /// <summary>So many services more, or less, say that it is in this state.</summary>
+    public void Mention(LbBackendState state, int count) => _mentions[(int)state] += count;
+
+    private const int StateCount = (int)LbBackendState.Maintenance + 1;
+
+    [InlineArray(StateCount)]
+    private struct StateCounts
+    {
+        private int _first;
+    }
 }
 
 /// <summary>

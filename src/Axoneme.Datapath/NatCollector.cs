@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
 
@@ -19,12 +21,11 @@ internal sealed class NatCollector(DatapathMaps maps, TimeProvider time)
 
     public async Task CollectAsync(CancellationToken cancellation)
     {
-        await CollectAsync(maps.Nat4, new Pairs4(), isV6: false, cancellation);
-        await CollectAsync(maps.Nat6, new Pairs6(), isV6: true, cancellation);
+        await CollectAsync(maps.Nat4, isV6: false, cancellation);
+        await CollectAsync(maps.Nat6, isV6: true, cancellation);
     }
 
-    private async Task CollectAsync<TKey, TEntry>(
-        BpfMap<TKey, TEntry> map, Pairs<TKey, TEntry> pairs, bool isV6, CancellationToken cancellation)
+    private async Task CollectAsync<TKey, TEntry>(BpfMap<TKey, TEntry> map, bool isV6, CancellationToken cancellation)
         where TKey : unmanaged
         where TEntry : unmanaged
     {
@@ -44,99 +45,93 @@ internal sealed class NatCollector(DatapathMaps maps, TimeProvider time)
 
         bool Pick(in TKey key, in TEntry entry)
         {
-            bool goes = pairs.IsOver(in entry, now) ? !IsPartnerAlive(in key, in entry) && IsStillOver(in key) : IsOrphan(in key, in entry);
-            tally.Count(pairs.IsInward(in key), goes);
+            bool goes = Pairs<TKey, TEntry>.IsOver(in entry, now) ? !IsPartnerAlive(in key, in entry) && IsStillOver(in key) : IsOrphan(in key, in entry);
+            tally.Count(Pairs<TKey, TEntry>.IsInward(in key), goes);
             return goes;
         }
 
         bool IsPartnerAlive(in TKey key, in TEntry entry)
-            => !pairs.IsSingle(in entry) && map.TryLookup(pairs.Partner(in key, in entry), out TEntry other) && !pairs.IsOver(in other, now);
+            => !Pairs<TKey, TEntry>.IsSingle(in entry) && map.TryLookup(Pairs<TKey, TEntry>.Partner(in key, in entry), out TEntry other) && !Pairs<TKey, TEntry>.IsOver(in other, now);
 
         // A port that is claimed again at this moment is somebody else's.
-        bool IsStillOver(in TKey key) => map.TryLookup(in key, out TEntry current) && pairs.IsOver(in current, now);
+        bool IsStillOver(in TKey key) => map.TryLookup(in key, out TEntry current) && Pairs<TKey, TEntry>.IsOver(in current, now);
 
         bool IsOrphan(in TKey key, in TEntry entry)
-            => pairs.IsInward(in key) && !pairs.IsSingle(in entry) && pairs.Created(in entry) + PairingSeconds < now
-                && !map.TryLookup(pairs.Partner(in key, in entry), out _);
+            => Pairs<TKey, TEntry>.IsInward(in key) && !Pairs<TKey, TEntry>.IsSingle(in entry) && Pairs<TKey, TEntry>.Created(in entry) + PairingSeconds < now
+                && !map.TryLookup(Pairs<TKey, TEntry>.Partner(in key, in entry), out _);
     }
 
-    /// <summary>What is the same in both families but for the types.</summary>
-    private abstract class Pairs<TKey, TEntry>
+    /// <summary>
+    /// The entries of either family: they differ in the length of addresses only, which stand first in keys and entries.
+    /// </summary>
+    private static class Pairs<TKey, TEntry>
         where TKey : unmanaged
         where TEntry : unmanaged
     {
         // Those of services have no other half: conntrack remembers their outward side.
-        protected const uint Single = (uint)(NatFlags.Service | NatFlags.Dsr);
+        private const uint SingleFlags = (uint)(NatFlags.Service | NatFlags.Dsr);
 
-        public abstract bool IsOver(in TEntry entry, uint now);
+        private static readonly int s_address = Unsafe.SizeOf<TEntry>() - Unsafe.SizeOf<EntryRest>();
 
-        public abstract bool IsInward(in TKey key);
+        [StructLayout(LayoutKind.Sequential)]
+        private struct KeyRest
+        {
+            public NetU16 SourcePort;
+            public NetU16 DestinationPort;
+            public byte Protocol;
+            public byte Direction;
+            public ushort Reserved;
+        }
 
-        public abstract bool IsSingle(in TEntry entry);
+        [StructLayout(LayoutKind.Sequential)]
+        private struct EntryRest
+        {
+            public NetU16 Port;
+            public ushort RevNat;
+            public uint LifetimeS;
+            public uint CreatedS;
+            public uint Flags;
+        }
 
-        public abstract uint Created(in TEntry entry);
+        public static bool IsOver(in TEntry entry, uint now) => Rest(in entry).LifetimeS < now;
+
+        public static bool IsInward(in TKey key) => Rest(ref Unsafe.AsRef(in key)).Direction == (byte)NatDirection.In;
+
+        public static bool IsSingle(in TEntry entry) => (Rest(in entry).Flags & SingleFlags) != 0;
+
+        public static uint Created(in TEntry entry) => Rest(in entry).CreatedS;
 
         /// <summary>
         /// Of "source becomes a" the partner is "what comes back to a, destination becomes the source", and the other way round.
         /// </summary>
-        public abstract TKey Partner(in TKey key, in TEntry entry);
-    }
-
-    private sealed class Pairs4 : Pairs<Nat4Key, Nat4Entry>
-    {
-        public override bool IsOver(in Nat4Entry entry, uint now) => entry.LifetimeS < now;
-
-        public override bool IsInward(in Nat4Key key) => key.Direction == (byte)NatDirection.In;
-
-        public override bool IsSingle(in Nat4Entry entry) => (entry.Flags & Single) != 0;
-
-        public override uint Created(in Nat4Entry entry) => entry.CreatedS;
-
-        public override Nat4Key Partner(in Nat4Key key, in Nat4Entry entry) => IsInward(in key)
-            ? key with
+        public static TKey Partner(in TKey key, in TEntry entry)
+        {
+            TKey partner = key;
+            ReadOnlySpan<byte> ends = MemoryMarshal.AsBytes(new ReadOnlySpan<TKey>(in key));
+            ReadOnlySpan<byte> becomes = MemoryMarshal.AsBytes(new ReadOnlySpan<TEntry>(in entry))[..s_address];
+            Span<byte> next = MemoryMarshal.AsBytes(new Span<TKey>(ref partner));
+            KeyRest ports = Rest(ref Unsafe.AsRef(in key));
+            ref KeyRest rest = ref Rest(ref partner);
+            if (IsInward(in key))
             {
-                Source = entry.Addr,
-                SourcePort = entry.Port,
-                Destination = key.Source,
-                DestinationPort = key.SourcePort,
-                Direction = (byte)NatDirection.Out,
+                becomes.CopyTo(next);
+                ends[..s_address].CopyTo(next[s_address..]);
+                (rest.SourcePort, rest.DestinationPort, rest.Direction) = (Rest(in entry).Port, ports.SourcePort, (byte)NatDirection.Out);
             }
-            : key with
+            else
             {
-                Source = key.Destination,
-                SourcePort = key.DestinationPort,
-                Destination = entry.Addr,
-                DestinationPort = entry.Port,
-                Direction = (byte)NatDirection.In,
-            };
-    }
-
-    private sealed class Pairs6 : Pairs<Nat6Key, Nat6Entry>
-    {
-        public override bool IsOver(in Nat6Entry entry, uint now) => entry.LifetimeS < now;
-
-        public override bool IsInward(in Nat6Key key) => key.Direction == (byte)NatDirection.In;
-
-        public override bool IsSingle(in Nat6Entry entry) => (entry.Flags & Single) != 0;
-
-        public override uint Created(in Nat6Entry entry) => entry.CreatedS;
-
-        public override Nat6Key Partner(in Nat6Key key, in Nat6Entry entry) => IsInward(in key)
-            ? key with
-            {
-                Source = entry.Addr,
-                SourcePort = entry.Port,
-                Destination = key.Source,
-                DestinationPort = key.SourcePort,
-                Direction = (byte)NatDirection.Out,
+                ends.Slice(s_address, s_address).CopyTo(next);
+                becomes.CopyTo(next[s_address..]);
+                (rest.SourcePort, rest.DestinationPort, rest.Direction) = (ports.DestinationPort, Rest(in entry).Port, (byte)NatDirection.In);
             }
-            : key with
-            {
-                Source = key.Destination,
-                SourcePort = key.DestinationPort,
-                Destination = entry.Addr,
-                DestinationPort = entry.Port,
-                Direction = (byte)NatDirection.In,
-            };
+
+            return partner;
+        }
+
+        private static ref KeyRest Rest(ref TKey key)
+            => ref MemoryMarshal.AsRef<KeyRest>(MemoryMarshal.AsBytes(new Span<TKey>(ref key))[(2 * s_address)..]);
+
+        private static ref readonly EntryRest Rest(in TEntry entry)
+            => ref MemoryMarshal.AsRef<EntryRest>(MemoryMarshal.AsBytes(new ReadOnlySpan<TEntry>(in entry))[s_address..]);
     }
 }

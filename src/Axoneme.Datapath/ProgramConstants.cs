@@ -72,6 +72,7 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
         constants.NodePortMin = services.NodePortMin;
         constants.NodePortMax = services.NodePortMax;
         constants.RejectWithoutBackend = services.RejectWithoutBackend;
+        constants.ClaimWithoutBackend = services.ClaimWithoutBackend;
     }
 
     private void Fill(INatConstants constants)

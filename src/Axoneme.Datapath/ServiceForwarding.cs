@@ -34,6 +34,12 @@ public sealed record ServiceForwarding
     public bool RejectWithoutBackend { get; init; } = true;
 
     /// <summary>
+    /// enable-no-service-endpoints-routable: a packet to a service without backends is refused; otherwise it goes on as if there were no
+    /// service, unless a traffic policy is Local, as other nodes may have backends then.
+    /// </summary>
+    public bool ClaimWithoutBackend { get; init; } = true;
+
+    /// <summary>
     /// enable-auto-protect-node-port-range: node ports are reserved where they overlap the ports that the kernel gives to clients
     /// (net.ipv4.ip_local_port_range), which could otherwise not be reached on them.
     /// </summary>

@@ -208,6 +208,13 @@ internal sealed class ServiceReader(DatapathMaps maps, MaglevTables? maglev)
         }
 
         state.Held = [.. held];
+        state.Mentions = [.. held.Select(b => b.Written!.State)];
+        foreach (PooledBackend backend in held)
+        {
+            backend.Mention(backend.Written!.State, 1);
+            backend.Zone = backend.Written.Zone;
+        }
+
         state.IsSuspect = state.Master is not { } master || held.Count != state.Slots.Length
             || state.Slots.Length != master.Count + master.QuarantinedCount;
         return state;

@@ -13,6 +13,9 @@ internal sealed class ServiceRound(
     private readonly List<ServiceChange> _changes = [];
     private readonly List<PooledBackend> _stagedBackends = [];
 
+    // Of which some service says something else than before.
+    private readonly HashSet<PooledBackend> _mentioned = [];
+
     // The addresses of one service mostly have the same backends, and then one table serves them all.
     private readonly Dictionary<uint, BpfMap> _tables = [];
 
@@ -34,8 +37,7 @@ internal sealed class ServiceRound(
     {
         try
         {
-            writer.FlushBackends();
-            SettleBackends();
+            WriteBackends();
             writer.FlushNumbered();
             writer.FlushSlots();
             WriteMasters(LbScope.Internal);
@@ -73,6 +75,7 @@ internal sealed class ServiceRound(
         if (key.Scope == LbScope.Internal && states.TryGetValue(key with { Scope = LbScope.External }, out ServiceState? outer))
             RestageMaster(outer);
         RemoveAll(state, state.LastSlot);
+        Mention(state.Held, state.Mentions, -1);
         foreach (PooledBackend backend in state.Held)
             backends.Release(backend);
         numbers.Release(state.Number);
@@ -115,12 +118,17 @@ internal sealed class ServiceRound(
         ServiceState state = change.State;
         change.Backends = new PooledBackend[desired.Backends.Length];
         change.Slots = new uint[desired.Backends.Length];
+        change.Mentions = [.. desired.Backends.Select(b => b.State)];
         for (int i = 0; i < change.Slots.Length; i++)
         {
             change.Backends[i] = backends.Acquire(desired.Backends[i].Address);
             change.Slots[i] = change.Backends[i].Id;
-            PlanBackend(change.Backends[i], desired.Backends[i]);
+            change.Backends[i].Zone = desired.Backends[i].Zone;
         }
+
+        Mention(change.Backends, change.Mentions, 1);
+        Mention(state.Held, state.Mentions, -1);
+        (change.Former, state.Mentions) = (state.Mentions, []);
 
         int inUse = desired.UsableCount;
         if (!state.IsWildcard)
@@ -142,14 +150,30 @@ internal sealed class ServiceRound(
         };
     }
 
-    private void PlanBackend(PooledBackend backend, BackendMapEntry entry)
+    private void Mention(PooledBackend[] of, LbBackendState[] states, int count)
     {
-        BackendMapEntry? known = backend.Staged ?? backend.Written;
-        if (known is not null && IsSameEntry(known, entry))
-            return;
-        if (backend.Staged is null)
+        for (int i = 0; i < states.Length; i++)
+        {
+            of[i].Mention(states[i], count);
+            _mentioned.Add(of[i]);
+        }
+    }
+
+    // Services may share a backend and say different things of it: what it is to be is known when all of them have been heard.
+    public void WriteBackends()
+    {
+        foreach (PooledBackend backend in _mentioned)
+        {
+            var entry = new BackendMapEntry(backend.Address) { State = backend.State, Zone = backend.Zone };
+            if (backend.Users == 0 || (backend.Written is { } written && IsSameEntry(written, entry)))
+                continue;
             _stagedBackends.Add(backend);
-        writer.StageBackend(backend, entry);
+            writer.StageBackend(backend, entry);
+        }
+
+        _mentioned.Clear();
+        writer.FlushBackends();
+        SettleBackends();
     }
 
     /// <summary>What hangs on the service's number.</summary>
@@ -304,6 +328,7 @@ internal sealed class ServiceRound(
         state.Slots = change.Slots;
         state.LastSlot = change.Slots.Length;
         state.Held = change.Backends;
+        state.Mentions = change.Mentions;
         state.Matches = change.Matches;
         state.Ranges = change.Ranges;
         state.MaglevSignature = change.MaglevSignature;
@@ -317,6 +342,7 @@ internal sealed class ServiceRound(
         ServiceState state = change.State;
         Unite(change);
         RemoveAll(state, Math.Max(state.LastSlot, change.Slots.Length));
+        Mention(state.Held, state.Mentions, -1);
         foreach (PooledBackend backend in state.Held)
             backends.Release(backend);
         numbers.Release(state.Number);
@@ -341,16 +367,30 @@ internal sealed class ServiceRound(
     private void Unite(ServiceChange change)
     {
         ServiceState state = change.State;
-        List<PooledBackend> held = [.. state.Held];
-        foreach (PooledBackend backend in change.Backends)
+        if (change.Former is { } former)
         {
+            Mention(state.Held, former, 1);
+            state.Mentions = former;
+        }
+
+        List<PooledBackend> held = [.. state.Held];
+        List<LbBackendState> mentions = [.. state.Mentions];
+        for (int i = 0; i < change.Backends.Length; i++)
+        {
+            PooledBackend backend = change.Backends[i];
             if (held.Contains(backend))
+            {
                 backends.Release(backend);
-            else
-                held.Add(backend);
+                Mention([backend], [change.Mentions[i]], -1);
+                continue;
+            }
+
+            held.Add(backend);
+            mentions.Add(change.Mentions[i]);
         }
 
         state.Held = [.. held];
+        state.Mentions = [.. mentions];
         state.Matches = [.. state.Matches.Union(change.Matches)];
         state.Ranges = [.. state.Ranges.Union(change.Ranges)];
         state.MaglevSignature = change.MaglevSignature != state.MaglevSignature ? uint.MaxValue : state.MaglevSignature;

@@ -24,6 +24,9 @@ internal sealed class ServiceState(ServiceMapKey key)
     /// <summary>The backends that those name, each of which it counts as a user of.</summary>
     public PooledBackend[] Held { get; set; } = [];
 
+    /// <summary>What the service says of each of them.</summary>
+    public LbBackendState[] Mentions { get; set; } = [];
+
     public bool HasReverse { get; set; }
 
     /// <summary>Ids with an affinity match entry.</summary>
@@ -59,6 +62,12 @@ internal sealed class ServiceChange(ServiceMapEntry desired, ServiceState state)
     public PooledBackend[] Backends { get; set; } = [];
 
     public uint[] Slots { get; set; } = [];
+
+    /// <summary>What the service says of <see cref="Backends"/>.</summary>
+    public LbBackendState[] Mentions { get; set; } = [];
+
+    /// <summary>What it said before of those that it held, and says no more; null until then.</summary>
+    public LbBackendState[]? Former { get; set; }
 
     public uint[] Matches { get; set; } = [];
 

@@ -86,11 +86,19 @@ public sealed class ServiceTarget : IReconcileTarget<ServiceMapKey, ServiceMapEn
         }
     }
 
+    /// <summary>Backends that services say different things of, with the state that counts for all: the most willing one.</summary>
+    public IReadOnlyList<(L4Address Address, LbBackendState State)> FindDisputed()
+    {
+        lock (_lock)
+            return [.. _backends.All.Where(b => b.IsDisputed).Select(b => (b.Address, b.State)).OrderBy(b => b.Address)];
+    }
+
     public ValueTask ApplyAsync(
         IReadOnlyList<ServiceMapEntry> values, ReconcileFailures<ServiceMapKey> failures, CancellationToken cancellationToken)
     {
         lock (_lock)
         {
+            long removals = _writer.Removals;
             var round = new ServiceRound(_writer, _backends, _numbers, _maglev, _states);
             try
             {
@@ -107,6 +115,8 @@ public sealed class ServiceTarget : IReconcileTarget<ServiceMapKey, ServiceMapEn
 
             foreach (ServiceChange change in round.Failed)
                 failures.Add(change.Desired.Key, change.Failure!);
+            // What was taken back of those that failed is the room that they did not find.
+            failures.MadeRoom = failures.Count == 0 && _writer.Removals > removals;
         }
 
         return ValueTask.CompletedTask;
@@ -120,6 +130,7 @@ public sealed class ServiceTarget : IReconcileTarget<ServiceMapKey, ServiceMapEn
             var round = new ServiceRound(_writer, _backends, _numbers, _maglev, _states);
             foreach (ServiceMapKey key in keys)
                 round.Remove(key);
+            round.WriteBackends();
             RemoveUnusedBackends();
             _writer.FlushRemovals();
         }

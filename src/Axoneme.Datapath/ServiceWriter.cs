@@ -55,7 +55,10 @@ internal sealed class ServiceWriter(DatapathMaps maps)
 
     /// <summary>Entries written to and removed from the maps since the start, tables of Maglev not counted.</summary>
     public long Writes => _backends4.Count + _backends6.Count + _reverse4.Count + _reverse6.Count + _matches.Count + _ranges4.Count + _ranges6.Count
-        + _slots4.Count + _slots6.Count + _goneBackends4.Count + _goneBackends6.Count + _goneReverse4.Count + _goneReverse6.Count + _goneMatches.Count
+        + _slots4.Count + _slots6.Count + Removals;
+
+    /// <summary>Entries removed from the maps since the start, tables of Maglev not counted.</summary>
+    public long Removals => _goneBackends4.Count + _goneBackends6.Count + _goneReverse4.Count + _goneReverse6.Count + _goneMatches.Count
         + _goneRanges4.Count + _goneRanges6.Count + _goneSlots4.Count + _goneSlots6.Count;
 
     public void StageBackend(PooledBackend backend, BackendMapEntry entry)

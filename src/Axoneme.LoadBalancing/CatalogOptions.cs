@@ -59,6 +59,9 @@ public sealed record CatalogOptions
     /// <summary>Hints of slices count.</summary>
     public bool ServiceTopology { get; init; }
 
+    /// <summary>The health-check port of a service is served on its load-balancer addresses too.</summary>
+    public bool HealthChecksOnLoadBalancers { get; init; }
+
     public bool LocalRedirectPolicies { get; init; }
 
     /// <summary>Which addresses a local redirect policy may take; empty: all.</summary>

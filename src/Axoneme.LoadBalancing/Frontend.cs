@@ -85,6 +85,11 @@ public sealed record Frontend
     /// <summary>Of this frontend's protocol, where the node's default depends on it.</summary>
     public ForwardingMode Forwarding { get; init; }
 
+    /// <summary>
+    /// Where the node itself is the chosen backend, packets from outside come to its stack as they were sent: a proxy there takes them.
+    /// </summary>
+    public bool DelegatesToNode { get; init; }
+
     /// <summary>Port on which every node tells whether it has ready backends; 0 none.</summary>
     public ushort HealthCheckNodePort { get; init; }
 
@@ -106,7 +111,8 @@ public sealed record Frontend
             && InternalTrafficPolicy == other.InternalTrafficPolicy && ExternalTrafficPolicy == other.ExternalTrafficPolicy
             && AffinityTimeoutSeconds == other.AffinityTimeoutSeconds && ChecksSource == other.ChecksSource
             && DenySourceRanges == other.DenySourceRanges && SourceRanges.AsSpan().SequenceEqual(other.SourceRanges.AsSpan())
-            && Selection == other.Selection && Forwarding == other.Forwarding && HealthCheckNodePort == other.HealthCheckNodePort
+            && Selection == other.Selection && Forwarding == other.Forwarding && DelegatesToNode == other.DelegatesToNode
+            && HealthCheckNodePort == other.HealthCheckNodePort
             && LoadBalancerClass == other.LoadBalancerClass && IsLoopbackOnly == other.IsLoopbackOnly
             && Inside.Equals(other.Inside) && Outside.Equals(other.Outside);
 

@@ -27,6 +27,9 @@ internal sealed record ServiceAnnotations
 
     public bool DenySourceRanges { get; private init; }
 
+    /// <summary>proxy-delegation: delegate-if-local.</summary>
+    public bool DelegatesToNode { get; private init; }
+
     public static ServiceAnnotations From(Service service, CatalogOptions options, NodeFacts node, List<string> problems)
     {
         if (service.Metadata.Annotations is null or { Count: 0 })
@@ -34,7 +37,6 @@ internal sealed record ServiceAnnotations
         var reader = new Reader(service.Metadata, problems);
         (bool selects, bool isForThisNode) = reader.Node(node.Labels);
         reader.CheckClusterMesh();
-        reader.CheckProxyDelegation();
         return new ServiceAnnotations
         {
             OnlyType = reader.Type(),
@@ -43,6 +45,7 @@ internal sealed record ServiceAnnotations
             Selection = reader.Selection(options),
             Forwarding = reader.Forwarding(options),
             DenySourceRanges = reader.Choice("src-ranges-policy", null, "allow", "deny") == "deny",
+            DelegatesToNode = reader.Choice("proxy-delegation", null, "none", "delegate-if-local") == "delegate-if-local",
         };
     }
 
@@ -127,12 +130,6 @@ internal sealed record ServiceAnnotations
             Choice("shared", "io.cilium/shared-service", "true", "false");
             Choice("affinity", "io.cilium/service-affinity", "none", "local", "remote");
             Choice("global-sync-endpoint-slices", null, "true", "false");
-        }
-
-        public void CheckProxyDelegation()
-        {
-            if (Choice("proxy-delegation", null, "none", "delegate-if-local") == "delegate-if-local")
-                Report(Prefix + "proxy-delegation", "'delegate-if-local' is not supported; connections go to the backends");
         }
 
         private (string Name, string? Value) Find(string key, string? alias)

@@ -31,7 +31,22 @@ internal sealed class ServiceFrontends(
                 Add($"spec.ports[{i}].nodePort", port, number, new L4Address(address, nodePort, protocol), FrontendType.NodePort);
         }
 
+        AddHealthChecks(addresses);
         return [.. _wanted];
+    }
+
+    private void AddHealthChecks(List<(IpAddress Address, FrontendType Type)> addresses)
+    {
+        if (!options.HealthChecksOnLoadBalancers
+            || _spec is not { Type: "LoadBalancer", ExternalTrafficPolicy: "Local", HealthCheckNodePort: > 0 and <= ushort.MaxValue and var port })
+            return;
+        foreach ((IpAddress address, FrontendType type) in addresses)
+        {
+            var frontend = new L4Address(address, (ushort)port, L4Protocol.Tcp);
+            // A port of the service itself is what its clients mean.
+            if (type == FrontendType.LoadBalancer && !_wanted.Exists(w => w.Address == frontend))
+                _wanted.Add(new WantedFrontend(frontend, type, "") { ServicePort = (ushort)port, IsHealthCheck = true });
+        }
     }
 
     private void Add(string path, ServicePort port, ushort servicePort, L4Address address, FrontendType type)

@@ -62,7 +62,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
         }
 
         var ports = ImmutableArray.CreateBuilder<PortBackends>(1);
-        foreach (WantedFrontend wanted in Wanted)
+        foreach (WantedFrontend wanted in Wanted.Where(w => !w.IsHealthCheck))
         {
             var key = PortKey.Of(wanted);
             if (!ports.Any(p => p.Key == key))
@@ -75,6 +75,8 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
     public override Frontend? Build(WantedFrontend wanted)
     {
         ServiceSpecification specification = Specification!;
+        if (wanted.IsHealthCheck)
+            return BuildHealthCheck(wanted);
         (BackendSet inside, BackendSet outside) = SetsOf(wanted);
         var frontend = new Frontend
         {
@@ -93,10 +95,32 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
             SourceRanges = HasSourceRanges(wanted) ? RangesOf(specification, wanted.Address.Address.IsV6) : [],
             Selection = SelectionOf(wanted),
             Forwarding = ForwardingOf(wanted),
+            DelegatesToNode = specification.Annotations.DelegatesToNode,
             HealthCheckNodePort = specification.HealthCheckNodePort,
             LoadBalancerClass = specification.LoadBalancerClass,
         };
         return Redirect(wanted, frontend) ?? frontend;
+    }
+
+    // The node answers on all of its addresses; which one is meant does not matter to it.
+    private Frontend? BuildHealthCheck(WantedFrontend wanted)
+    {
+        foreach (IpAddress own in node.Facts.NodePortAddresses)
+        {
+            if (own.IsV6 != wanted.Address.Address.IsV6)
+                continue;
+            var set = new BackendSet([new Backend(wanted.Address with { Address = own }, BackendState.Active, options.NodeName, "")], 1);
+            return new Frontend
+            {
+                Address = wanted.Address,
+                Type = wanted.Type,
+                Service = new ResourceName(About.Name.Namespace, $"{About.Name.Name}-healthCheck"),
+                Inside = set,
+                Outside = set,
+            };
+        }
+
+        return null;
     }
 
     private Frontend? Redirect(WantedFrontend wanted, Frontend frontend)
@@ -117,6 +141,7 @@ internal sealed class ServiceState(ResourceName name, CatalogOptions options, No
                 AffinityTimeoutSeconds = null,
                 Selection = BackendSelection.Random,
                 Forwarding = ForwardingMode.Snat,
+                DelegatesToNode = false,
             };
         }
 

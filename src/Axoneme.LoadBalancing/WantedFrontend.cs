@@ -13,6 +13,9 @@ internal sealed record WantedFrontend(L4Address Address, FrontendType Type, stri
 
     public bool IsLoopbackOnly { get; init; }
 
+    /// <summary>Leads to the node's own answer on a service's health-check port.</summary>
+    public bool IsHealthCheck { get; init; }
+
     /// <summary>Nothing but what is served on the address is to be reached there.</summary>
     public bool GuardsAddress => Type is FrontendType.ClusterIP or FrontendType.LoadBalancer or FrontendType.ExternalIPs;
 }

@@ -32,6 +32,12 @@ public sealed class ReconcileFailures<TKey>
 
     public int Count => _messages.Count;
 
+    /// <summary>
+    /// Set by a target whose call took something away besides what it was asked to delete: objects that it had no room for may fit now, and are
+    /// tried again soon.
+    /// </summary>
+    public bool MadeRoom { get; set; }
+
     /// <param name="message">What failed and why, for people.</param>
     public void Add(TKey key, string message) => _messages[key] = message;
 
@@ -95,6 +101,12 @@ public sealed record ReconcilerOptions
     public TimeSpan RetryMinimum { get; init; } = TimeSpan.FromMilliseconds(100);
 
     public TimeSpan RetryMaximum { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// When objects were removed, those that failed are tried again after this time instead of the rest of their back-off: a full target may
+    /// have room for them. At most <see cref="RoundSize"/> of them, so that a target that stays full is not kept busy.
+    /// </summary>
+    public TimeSpan RoomDelay { get; init; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Time between comparisons with the target's actual state; zero for never.</summary>
     public TimeSpan DriftInterval { get; init; } = TimeSpan.FromSeconds(30);

@@ -173,6 +173,8 @@ public sealed class Reconciler<TKey, TValue>
         if (values.Count > 0)
             await CallAsync(applies, failures, () => _target.ApplyAsync(values, failures, cancellationToken), cancellationToken);
         Record(keys, snapshot, failures);
+        if (failures.MadeRoom || deletes.Exists(key => failures.Find(key) is null))
+            _work.Hasten(_options.RoomDelay, _options.RoundSize);
     }
 
     private async ValueTask CallAsync(

@@ -61,6 +61,27 @@ internal sealed class RetryQueue<TKey>(TimeProvider time, TimeSpan minimum, Time
         return failures;
     }
 
+    /// <summary>
+    /// What failed may succeed now: keys that wait for longer than a moment are tried after it, at most <paramref name="count"/> of them, those
+    /// that would have been tried first. How often they failed still counts.
+    /// </summary>
+    public void Hasten(TimeSpan moment, int count)
+    {
+        long soon = time.GetTimestamp() + ToTimestamp(moment);
+        List<((TKey Key, long Ticket) Queued, long Due)> taken = [];
+        int hastened = 0;
+        while (hastened < count && _later.TryDequeue(out (TKey Key, long Ticket) next, out long due))
+        {
+            if (!IsCurrent(next))
+                continue;
+            hastened += due > soon ? 1 : 0;
+            taken.Add((next, Math.Min(due, soon)));
+        }
+
+        foreach (((TKey Key, long Ticket) queued, long due) in taken)
+            _later.Enqueue(queued, due);
+    }
+
     public bool Contains(TKey key) => _entries.ContainsKey(key);
 
     /// <summary>The key is due and has not been attempted since it last changed.</summary>

@@ -66,7 +66,10 @@ internal sealed class DatapathStatus(ApiSources sources)
                 SocketLb = new FeatureSwitch(services.SocketTranslation),
                 SocketLbTracing = new FeatureSwitch(Enabled: false),
                 BpfSocketLbHostNamespaceOnly = services.SocketTranslationOfHostOnly,
-                NodePort = NodePort(services),
+                NodePort = NodePort(services) with
+                {
+                    AcceleratedDevices = services.Acceleration == XdpAcceleration.Disabled ? null : sources.Running?.Datapath?.AcceleratedDevices,
+                },
                 HostPort = new FeatureSwitch(isOn),
                 ExternalIps = new FeatureSwitch(isOn),
                 SessionAffinity = new FeatureSwitch(Enabled: true),
@@ -80,7 +83,10 @@ internal sealed class DatapathStatus(ApiSources sources)
     /// <summary>Services, host ports and redirect policies that this node cannot serve as they ask for.</summary>
     public IReadOnlyList<ServiceProblem> ServiceProblems()
         => [.. sources.Control.Services.Problems.Snapshot().Values.OrderBy(p => p.About.ToString(), StringComparer.Ordinal)
-            .Select(p => new ServiceProblem(p.About.ToString(), p.Texts))];
+            .Select(p => new ServiceProblem(p.About.ToString(), p.Texts))
+            .Concat((sources.Running?.Services?.FindDisputed() ?? []).Select(backend => new ServiceProblem(
+                $"backend {backend.Address}",
+                [$"services say different things about its state; {backend.State.ToString().ToLowerInvariant()} counts for all"])))];
 
     public MasqueradingStatus Masquerading()
     {
@@ -156,6 +162,7 @@ internal sealed class DatapathStatus(ApiSources sources)
             yield return "service.cilium.io/forwarding-mode";
         yield return "service.cilium.io/node";
         yield return "service.cilium.io/node-selector";
+        yield return "service.cilium.io/proxy-delegation";
         yield return "service.cilium.io/src-ranges-policy";
         yield return "service.cilium.io/type";
     }

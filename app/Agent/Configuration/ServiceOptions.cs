@@ -120,6 +120,12 @@ internal sealed record ServiceOptions
     /// <summary>enable-health-check-nodeport: servers on the health-check ports of services with externalTrafficPolicy Local.</summary>
     public bool HealthCheckNodePort { get; init; } = true;
 
+    /// <summary>enable-health-check-loadbalancer-ip: they answer on the services' load-balancer addresses too.</summary>
+    public bool HealthCheckLoadBalancerIP { get; init; }
+
+    /// <summary>enable-no-service-endpoints-routable: services without backends keep their packets; otherwise others may have the address.</summary>
+    public bool ClaimWithoutBackend { get; init; } = true;
+
     /// <summary>kube-proxy-replacement-healthz-bind-address: where kube-proxy's health page is served; null: nowhere.</summary>
     public ListenAddress? KubeProxyHealthz { get; init; }
 

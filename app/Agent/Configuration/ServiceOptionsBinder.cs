@@ -52,6 +52,8 @@ internal static class ServiceOptionsBinder
             LocalRedirectPolicies = reader.Switch("enable-local-redirect-policy", false),
             LocalRedirectAddresses = reader.Prefixes("lrp-address-matcher-cidrs"),
             HealthCheckNodePort = reader.Switch("enable-health-check-nodeport", true),
+            HealthCheckLoadBalancerIP = reader.Switch("enable-health-check-loadbalancer-ip", false),
+            ClaimWithoutBackend = reader.Switch("enable-no-service-endpoints-routable", true),
             KubeProxyHealthz = replaceKubeProxy ? reader.Listen("kube-proxy-replacement-healthz-bind-address") : null,
         };
     }
@@ -103,6 +105,8 @@ internal static class ServiceOptionsBinder
             reader.Problem("enable-bpf-masquerade", "needs kube-proxy-replacement=true");
         if (options.Masquerade.IpMasqAgent && !options.Masquerade.Bpf)
             reader.Problem("enable-ip-masq-agent", "needs enable-bpf-masquerade=true");
+        if (services is { HealthCheckLoadBalancerIP: true, HealthCheckNodePort: false })
+            reader.Problem("enable-health-check-loadbalancer-ip", "needs enable-health-check-nodeport=true");
         if (services.LocalRedirectPolicies && !services.SocketTranslation)
             reader.Problem("enable-local-redirect-policy", "needs kube-proxy-replacement=true or bpf-lb-sock=true");
         if (options.Maps.DistributedLru && options.Maps.DynamicSizeRatio == 0)

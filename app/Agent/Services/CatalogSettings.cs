@@ -33,6 +33,7 @@ internal static class CatalogSettings
             SourceRanges = services.CheckSourceRanges,
             SourceRangesForAllTypes = services.SourceRangesOfAllTypes,
             ServiceTopology = services.Topology,
+            HealthChecksOnLoadBalancers = services is { HealthCheckNodePort: true, HealthCheckLoadBalancerIP: true },
             LocalRedirectPolicies = services.LocalRedirectPolicies,
             RedirectableAddresses = services.LocalRedirectAddresses,
         };

@@ -51,7 +51,10 @@ internal sealed class ServiceProblems(ClusterState cluster, EventRecorder events
             CatalogObjectKind.Pod => cluster.Pods.Snapshot().Find(about.Name),
             _ => cluster.CiliumLocalRedirectPolicies.Snapshot().Find(about.Name),
         };
-        if (resource is not null)
+        // Pods are this node's own; what is wrong with the other objects is as wrong on every node.
+        if (resource is not null && about.Kind == CatalogObjectKind.Pod)
             events.Warning(resource, Reason, text);
+        else if (resource is not null)
+            events.WarningOnce(resource, Reason, text);
     }
 }

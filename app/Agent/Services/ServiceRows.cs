@@ -32,6 +32,8 @@ internal sealed class ServiceRows(bool externalClusterIP)
         LbFlags2 flags2 = Flags2Of(frontend);
         if (frontend.Forwarding == ForwardingMode.Dsr && !frontend.IsSurrogate && IsRoutable(frontend) && frontend.Type != FrontendType.HostPort)
             flags2 |= LbFlags2.Dsr;
+        if (frontend.DelegatesToNode && IsRoutable(frontend))
+            flags2 |= LbFlags2.Delegate;
         return Row(ExternalKey(frontend.Address), frontend, frontend.Outside) with
         {
             Flags2 = flags2,

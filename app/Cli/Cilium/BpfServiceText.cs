@@ -122,8 +122,8 @@ internal sealed class BpfServiceText(TextWriter output, AgentFlags flags)
             yield return "l7-load-balancer";
         if (more.HasFlag(LbFlags2.Loopback))
             yield return "loopback-hostport";
-        if (more.HasFlag(LbFlags2.Quarantined))
-            yield return "quarantined";
+        if (more.HasFlag(LbFlags2.Delegate))
+            yield return "delegate-if-local";
     }
 }
 

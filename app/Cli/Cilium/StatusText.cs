@@ -269,7 +269,7 @@ internal static class StatusDetails
             if (nodePort.DsrMode is { } dispatch)
                 table.Row("  DSR Dispatch Mode:", dispatch);
             table.Row("  Backend Selection:", $"{nodePort.Algorithm}{table16}");
-            table.Row("  XDP Acceleration:", nodePort.Acceleration is null or "None" ? "Disabled" : nodePort.Acceleration);
+            table.Row("  XDP Acceleration:", Acceleration(nodePort));
         }
 
         table.Row("  Session Affinity:", OnOff(features?.SessionAffinity));
@@ -283,6 +283,14 @@ internal static class StatusDetails
         table.Row("  Annotations:");
         foreach (string annotation in features?.Annotations ?? [])
             table.Row($"  - {annotation}");
+    }
+
+    private static string Acceleration(NodePortStatus nodePort)
+    {
+        if (nodePort.Acceleration is null or "None")
+            return "Disabled";
+        return nodePort.AcceleratedDevices is { } devices
+            ? $"{nodePort.Acceleration} (Devices: {(devices.Count == 0 ? "none" : string.Join(", ", devices))})" : nodePort.Acceleration;
     }
 
     private static string OnOff(FeatureSwitch? feature) => feature?.Enabled == true ? "Enabled" : "Disabled";

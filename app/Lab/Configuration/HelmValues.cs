@@ -45,7 +45,7 @@ internal static class HelmValues
                 throw new UserErrorException($"--set: '{setting}' is not NAME=VALUE", status: 2);
             if (Known.TryGetValue(name, out (string Kind, string Key) known))
                 keys[known.Key] = Convert(known.Kind, new YamlScalarNode(value))
-                    ?? throw new UserErrorException($"--set {name}: '{value}' is not a {known.Kind}");
+                    ?? throw new UserErrorException($"--set {name}: '{value}' is not a {NameOf(known.Kind)}");
             else if (name.Length > 1 && name.All(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'))
                 keys[name] = value;
             else
@@ -63,7 +63,7 @@ internal static class HelmValues
                 if (Convert(known.Kind, value) is { } text)
                     keys[known.Key] = text;
                 else
-                    problems.Add($"{path} (line {value.Start.Line}): '{value}' is not a {known.Kind}");
+                    problems.Add($"{path} (line {value.Start.Line}): '{value}' is not a {NameOf(known.Kind)}");
             }
             else if (value is YamlMappingNode inner && Known.Keys.Any(k => k.StartsWith(path + ".", StringComparison.Ordinal)))
             {
@@ -81,9 +81,13 @@ internal static class HelmValues
         ("list", YamlSequenceNode list) => string.Join(' ', list.Children.Select(c => c.ToString())),
         ("list" or "text", YamlScalarNode { Value: { } text }) => text,
         ("switch", YamlScalarNode { Value: "true" or "false" } scalar) => scalar.Value,
+        (_, YamlScalarNode { Value: "true" }) when kind.StartsWith("on=", StringComparison.Ordinal) => kind["on=".Length..],
+        (_, YamlScalarNode { Value: "false" }) when kind.StartsWith("on=", StringComparison.Ordinal) => "",
         ("number", YamlScalarNode { Value: { } digits }) when int.TryParse(digits, out _) => digits,
         _ => null,
     };
+
+    private static string NameOf(string kind) => kind.StartsWith("on=", StringComparison.Ordinal) ? "switch" : kind;
 
     private static Dictionary<string, (string Kind, string Key)> LoadKnown()
     {

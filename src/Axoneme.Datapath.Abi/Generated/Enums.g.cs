@@ -221,7 +221,7 @@ public enum LbFlags2 : uint
     [CType("LB_LOOPBACK")] Loopback = 8,
     [CType("LB_INTERNAL_LOCAL")] InternalLocal = 16,
     [CType("LB_TWO_SCOPES")] TwoScopes = 32,
-    [CType("LB_QUARANTINED")] Quarantined = 64,
+    [CType("LB_DELEGATE")] Delegate = 64,
     [CType("LB_DSR")] Dsr = 128,
 }
 

@@ -66,13 +66,14 @@ public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INat
         ("node_port_min", 108, 2),
         ("node_port_max", 110, 2),
         ("reject_without_backend", 112, 1),
-        ("service_wildcards", 113, 1),
-        ("node_ports", 114, 1),
-        ("service_dsr", 115, 1),
-        ("nat_port_min", 116, 2),
-        ("nat_port_max", 118, 2),
-        ("masquerade4", 120, 1),
-        ("masquerade6", 121, 1),
+        ("claim_without_backend", 113, 1),
+        ("service_wildcards", 114, 1),
+        ("node_ports", 115, 1),
+        ("service_dsr", 116, 1),
+        ("nat_port_min", 118, 2),
+        ("nat_port_max", 120, 2),
+        ("masquerade4", 122, 1),
+        ("masquerade6", 123, 1),
         ("native_cidr4", 124, 4),
         ("native_mask4", 128, 4),
         ("native_cidr6", 132, 16),
@@ -222,32 +223,36 @@ public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INat
     [field: FieldOffset(112)]
     public bool RejectWithoutBackend { get; set; }
 
-    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
     [field: FieldOffset(113)]
+    public bool ClaimWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(114)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(114)]
+    [field: FieldOffset(115)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(115)]
+    [field: FieldOffset(116)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(118)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(118)]
+    [field: FieldOffset(120)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(122)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(121)]
+    [field: FieldOffset(123)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>

@@ -67,13 +67,14 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("node_port_min", 132, 2),
         ("node_port_max", 134, 2),
         ("reject_without_backend", 136, 1),
-        ("service_wildcards", 137, 1),
-        ("node_ports", 138, 1),
-        ("service_dsr", 139, 1),
-        ("nat_port_min", 140, 2),
-        ("nat_port_max", 142, 2),
-        ("masquerade4", 144, 1),
-        ("masquerade6", 145, 1),
+        ("claim_without_backend", 137, 1),
+        ("service_wildcards", 138, 1),
+        ("node_ports", 139, 1),
+        ("service_dsr", 140, 1),
+        ("nat_port_min", 142, 2),
+        ("nat_port_max", 144, 2),
+        ("masquerade4", 146, 1),
+        ("masquerade6", 147, 1),
         ("native_cidr4", 148, 4),
         ("native_mask4", 152, 4),
         ("native_cidr6", 156, 16),
@@ -239,32 +240,36 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     [field: FieldOffset(136)]
     public bool RejectWithoutBackend { get; set; }
 
-    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
     [field: FieldOffset(137)]
+    public bool ClaimWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(138)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(138)]
+    [field: FieldOffset(139)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(139)]
+    [field: FieldOffset(140)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(140)]
+    [field: FieldOffset(142)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(142)]
+    [field: FieldOffset(144)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(144)]
+    [field: FieldOffset(146)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(145)]
+    [field: FieldOffset(147)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>

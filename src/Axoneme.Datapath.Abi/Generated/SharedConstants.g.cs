@@ -26,6 +26,9 @@ public interface IEndpointConstants
 
 public interface ILbConstants
 {
+    /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
+    bool ClaimWithoutBackend { get; set; }
+
     /// <summary>Of the hash over the connection; the same on all nodes</summary>
     uint MaglevSeed { get; set; }
 

@@ -68,7 +68,8 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
         ("node_port_min", 52, 2),
         ("node_port_max", 54, 2),
         ("reject_without_backend", 56, 1),
-        ("service_wildcards", 57, 1),
+        ("claim_without_backend", 57, 1),
+        ("service_wildcards", 58, 1),
         ("uplink_ifindex", 60, 4),
         ("uplink_mtu", 64, 4),
         ("tunnel_ifindex", 68, 4),
@@ -161,8 +162,12 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
     [field: FieldOffset(56)]
     public bool RejectWithoutBackend { get; set; }
 
-    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
     [field: FieldOffset(57)]
+    public bool ClaimWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(58)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Device of direct routes to other nodes; 0 asks the routing table for each packet</summary>

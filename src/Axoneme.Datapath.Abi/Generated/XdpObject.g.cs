@@ -61,13 +61,14 @@ public struct XdpConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("node_port_min", 116, 2),
         ("node_port_max", 118, 2),
         ("reject_without_backend", 120, 1),
-        ("service_wildcards", 121, 1),
-        ("node_ports", 122, 1),
-        ("service_dsr", 123, 1),
-        ("nat_port_min", 124, 2),
-        ("nat_port_max", 126, 2),
-        ("masquerade4", 128, 1),
-        ("masquerade6", 129, 1),
+        ("claim_without_backend", 121, 1),
+        ("service_wildcards", 122, 1),
+        ("node_ports", 123, 1),
+        ("service_dsr", 124, 1),
+        ("nat_port_min", 126, 2),
+        ("nat_port_max", 128, 2),
+        ("masquerade4", 130, 1),
+        ("masquerade6", 131, 1),
         ("native_cidr4", 132, 4),
         ("native_mask4", 136, 4),
         ("native_cidr6", 140, 16),
@@ -221,32 +222,36 @@ public struct XdpConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     [field: FieldOffset(120)]
     public bool RejectWithoutBackend { get; set; }
 
-    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
     [field: FieldOffset(121)]
+    public bool ClaimWithoutBackend { get; set; }
+
+    /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
+    [field: FieldOffset(122)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(122)]
+    [field: FieldOffset(123)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(123)]
+    [field: FieldOffset(124)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(126)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(126)]
+    [field: FieldOffset(128)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(128)]
+    [field: FieldOffset(130)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(129)]
+    [field: FieldOffset(131)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>

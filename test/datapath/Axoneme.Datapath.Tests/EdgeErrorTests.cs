@@ -162,6 +162,38 @@ public sealed class EdgeErrorTests
         Assert.Equal((expected with { HopLimit = 65, SourceMac = query.DestinationMac, DestinationMac = query.SourceMac }).ToBytes(), outcome.Bytes);
     }
 
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_pod_is_told_that_its_answer_through_a_service_is_too_large_for_the_way(Family f)
+    {
+        using Cluster c = Serving(f, f.At(f.Server, 5353));
+        c.Node.FromNetwork(Query(f));
+        AssertToldOfSize(c, f, Query(f).ToService(f.At(f.Server, 5353)).Reply());
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_pod_is_told_that_its_direct_answer_is_too_large_for_the_way(Family f)
+    {
+        using var c = new Cluster(f, edge: NodePorts with { Dsr = true });
+        Packet query = Packet.UdpFrom(f.At(f.Outside, 40000), f.At(f.Server, 5353));
+        c.Node.Run(c.Node.Host.Program(HostObject.FromNetdev), DsrTests.Told(query, f));
+        AssertToldOfSize(c, f, query.Reply());
+    }
+
+    private static void AssertToldOfSize(Cluster c, Family f, Packet reply)
+    {
+        Packet large = reply with { Payload = new byte[1500], DontFragment = true };
+        Outcome outcome = c.Node.Send(c.Server, large);
+        Assert.Equal(DropReason.FragmentationNeeded, outcome.Dropped);
+        Assert.Equal(TcVerdict.Redirect, outcome.Verdict);
+        Packet quoted = Whole(large, f.Outside, f.PacketTooBig.Type, f.PacketTooBig.Code);
+        Packet told = quoted with { IcmpMtu = 1500, Payload = quoted.Payload[..96], HopLimit = 65, SourceMac = large.DestinationMac, DestinationMac = large.SourceMac };
+        Assert.Equal(told.ToBytes(), outcome.Bytes);
+        Assert.Null(c.Node.Send(c.Server, large with { Payload = new byte[1400] }).Dropped);
+        // Without the wish to stay whole it may be cut on its way.
+        if (!f.IsV6)
+            Assert.Null(c.Node.Send(c.Server, large with { DontFragment = false }).Dropped);
+    }
+
     private static Cluster Serving(Family f, string backend)
     {
         var cluster = new Cluster(f, edge: NodePorts);

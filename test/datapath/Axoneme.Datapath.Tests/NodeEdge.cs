@@ -23,6 +23,9 @@ public sealed record EdgeOptions
     /// <summary>Number of the node as an endpoint; 0: no host firewall.</summary>
     public ushort HostEndpoint { get; init; }
 
+    /// <summary>Services without backends keep their packets.</summary>
+    public bool Claim { get; init; } = true;
+
     public object Apply(object constants)
     {
         if (constants is INatConstants nat)
@@ -37,7 +40,11 @@ public sealed record EdgeOptions
         }
 
         if (constants is ILbConstants lb)
+        {
             lb.RejectWithoutBackend = Reject;
+            lb.ClaimWithoutBackend = Claim;
+        }
+
         if (constants is INodeConstants node)
             (node.StackRoutesWorld, node.HostEndpoint) = (!Masquerade, HostEndpoint);
         return constants;

@@ -80,6 +80,35 @@ public sealed class NodePortTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_delegated_service_leaves_packets_as_they_are_where_the_node_itself_is_the_backend(Family f)
+    {
+        using var c = new Cluster(f, edge: NodePorts);
+        c.Node.AddFrontend(f.At(f.Service, 80), 7, 6, [f.At(f.Host, 8080)], LbFlags.Routable | LbFlags.LoadBalancer, LbFlags2.Delegate);
+        c.Node.AddFrontend(f.At(f.Service, 81), 8, 6, [f.At(f.Server, 8080)], LbFlags.Routable | LbFlags.LoadBalancer, LbFlags2.Delegate);
+        Packet sent = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Service, 80));
+        Outcome there = c.Node.FromNetwork(sent);
+        Assert.Equal(TcVerdict.Pass, there.Verdict);
+        Assert.Equal(sent.ToBytes(), there.Bytes);
+        Assert.Equal(sent.Reply().ToBytes(), c.Node.ToNetwork(sent.Reply()).Bytes);
+        Packet toPod = sent with { ToPort = 81 };
+        Assert.Equal(toPod.ToService(f.At(f.Server, 8080)).Delivered(c.Server).ToBytes(), c.Node.FromNetwork(toPod).Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Without_backends_a_service_may_leave_its_address_to_others(Family f)
+    {
+        using var c = new Cluster(f, edge: NodePorts with { Claim = false });
+        c.Node.AddFrontend(f.At(f.Service, 80), 7, 6, [], LbFlags.Routable | LbFlags.LoadBalancer);
+        Packet sent = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Service, 80));
+        Outcome outcome = c.Node.FromNetwork(sent);
+        Assert.Equal(TcVerdict.Pass, outcome.Verdict);
+        Assert.Equal(sent.ToBytes(), outcome.Bytes);
+        // Other nodes may have backends, but what came here is not theirs.
+        c.Node.AddFrontend(f.At(f.Service, 80), 7, 6, [], LbFlags.Routable | LbFlags.LoadBalancer | LbFlags.ExternalLocal);
+        Assert.Equal(DropReason.ServiceBackendNotFound, c.Node.FromNetwork(sent).Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_backend_on_another_nodes_own_network_is_reached_directly_also_beside_a_tunnel(Family f)
     {
         using var c = new Cluster(f, tunnel: true, edge: NodePorts);

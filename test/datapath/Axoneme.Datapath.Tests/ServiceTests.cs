@@ -60,6 +60,17 @@ public sealed class ServiceTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_service_without_backends_may_leave_its_address_to_others(Family f)
+    {
+        using var c = new Cluster(f, perPacketLb: true, edge: new EdgeOptions { Claim = false });
+        c.Node.AddService(f.At(f.Service, 80), 7, 6);
+        Packet sent = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Service, 80));
+        Outcome outcome = c.Node.Send(c.Client, sent);
+        Assert.Equal(TcVerdict.Pass, outcome.Verdict);
+        Assert.Equal(sent.ToBytes(), outcome.Bytes);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_pod_that_is_its_own_backend_sees_the_loopback_address(Family f)
     {
         using var c = new Cluster(f, perPacketLb: true);

@@ -64,6 +64,18 @@ public sealed class SocketTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_service_without_backends_may_leave_its_address_to_others(Family f)
+    {
+        using var place = new SocketPlace(constants => constants with { ClaimWithoutBackend = false });
+        using Socket server = place.Listen(f);
+        string taken = server.LocalEndPoint!.ToString()!;
+        new TestService(taken, 8, 6).Install(place.Node);
+        Assert.Equal(taken, place.Connect(f, taken).RemoteEndPoint!.ToString());
+        new TestService(taken, 8, 6) { Flags2 = LbFlags2.InternalLocal }.Install(place.Node);
+        Assert.Equal(SocketError.HostUnreachable, place.Refusal(f, taken));
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_port_that_a_service_address_does_not_serve_refuses_at_once(Family f)
     {
         using var place = new SocketPlace();

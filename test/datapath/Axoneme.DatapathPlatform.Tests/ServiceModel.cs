@@ -19,6 +19,9 @@ internal static class ServiceModel
     {
         List<string> lines = [];
         Dictionary<ServiceMapKey, ServiceMapEntry> all = rows.ToDictionary(r => r.Key);
+        // A backend has one state, whichever services name it: the most willing that any of them says.
+        Dictionary<L4Address, LbBackendState> states =
+            all.Values.SelectMany(r => r.Backends).GroupBy(b => b.Address).ToDictionary(g => g.Key, g => g.Min(b => b.State));
         foreach (ServiceMapEntry row in all.Values)
         {
             LbBackendState used = row.Backends.Any(b => b.State == LbBackendState.Active) ? LbBackendState.Active : LbBackendState.Terminating;
@@ -28,7 +31,7 @@ internal static class ServiceModel
             bool hasMatches = row.Flags.HasFlag(LbFlags.Affinity);
             bool hasTable = row.Algorithm == LbAlgorithm.Maglev && inUse.Length > 0;
             lines.Add(Line(
-                row.Key, (byte)row.Flags, (byte)flags2, row.AffinityTimeoutSeconds, row.Algorithm, inUse.Length, row.Backends,
+                row.Key, (byte)row.Flags, (byte)flags2, row.AffinityTimeoutSeconds, row.Algorithm, inUse.Length, row.Backends.Select(b => b with { State = states[b.Address] }),
                 hasMatches ? inUse.Select(b => b.Address) : [],
                 row.SourceRanges,
                 hasTable ? Table(inUse, maglevSlots) : []));

@@ -126,6 +126,23 @@ public sealed class ServiceTargetTests
     }
 
     [Fact]
+    public async Task Services_that_disagree_about_a_backend_are_named_and_the_most_willing_counts()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var target = new ServiceTarget(maps);
+        ServiceMapEntry willing = Service(1, 1);
+        ServiceMapEntry leaving = Service(2, 1) with { Backends = [willing.Backends[0] with { State = LbBackendState.Terminating }] };
+        await Apply(target, [willing]);
+        await Apply(target, [leaving]);
+        Assert.Equal([(Backend(1), LbBackendState.Active)], target.FindDisputed());
+        Assert.Equal(ServiceModel.Of([willing, leaving], Slots), ServiceModel.Of(maps));
+        await target.DeleteAsync([willing.Key], new(), Cancellation);
+        Assert.Empty(target.FindDisputed());
+        Assert.Equal(ServiceModel.Of([leaving], Slots), ServiceModel.Of(maps));
+    }
+
+    [Fact]
     public async Task Table_is_made_once_for_all_addresses_of_a_service_and_not_again_by_a_restart()
     {
         using var test = new TestNode();
@@ -306,9 +323,12 @@ public sealed class ServiceTargetTests
 
         public IReadOnlyCollection<ServiceMapEntry> All => _rows.Values;
 
-        /// <summary>Not one that leads to an inside that has yet to come; maps do not show what it wants.</summary>
+        /// <summary>
+        /// Not one that leads to an inside that has yet to come, or that is overruled about a backend; maps do not show what it wants.
+        /// </summary>
         public bool IsWhole(ServiceMapEntry row)
-            => !row.Flags2.HasFlag(LbFlags2.TwoScopes) || _rows.ContainsKey(row.Key with { Scope = LbScope.Internal });
+            => (!row.Flags2.HasFlag(LbFlags2.TwoScopes) || _rows.ContainsKey(row.Key with { Scope = LbScope.Internal }))
+                && row.Backends.All(b => _rows.Values.SelectMany(r => r.Backends).All(other => other.Address != b.Address || other.State >= b.State));
 
         public (IReadOnlyList<ServiceMapKey> Deletes, IReadOnlyList<ServiceMapEntry> Upserts) Change()
         {
@@ -360,10 +380,10 @@ public sealed class ServiceTargetTests
             };
         }
 
-        // The state is the address's own: two services never say different things about one backend.
+        // Services say different things about some backends.
         private BackendMapEntry Entry(int number) => new(Backend(number))
         {
-            State = number == 8 ? LbBackendState.Terminating : number == 9 ? LbBackendState.Maintenance : LbBackendState.Active,
+            State = number < 6 ? LbBackendState.Active : (LbBackendState)_random.Next((int)LbBackendState.Maintenance + 1),
             Zone = (byte)(number % 3),
             Weight = (ushort)(_random.Next(2) == 0 ? 100 : 50),
         };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Axoneme.Kubernetes.Resources;
 using Microsoft.AspNetCore.Http;
@@ -129,6 +130,34 @@ public sealed class LeaderElectorTests : IAsyncLifetime
         Assert.Contains("\"count\":2", requests[1].Body, StringComparison.Ordinal);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+    }
+
+    [Fact]
+    public async Task What_every_node_has_to_say_becomes_one_event()
+    {
+        var names = new ConcurrentDictionary<string, bool>();
+        int asked = 0;
+        var all = new TaskCompletionSource();
+        _api.Otherwise = async context =>
+        {
+            Event sent = JsonSerializer.Deserialize(_api.Requests.Last().Body, Kinds.Events.TypeInfo)!;
+            bool isFirst = names.TryAdd(sent.Metadata.Name, true);
+            await ScriptedApi.ReplyAsync(context, isFirst ? 201 : 409, """{"metadata":{"name":"e","namespace":"default","resourceVersion":"1"},"reason":"AlreadyExists"}""");
+            if (Interlocked.Increment(ref asked) == 3)
+                all.TrySetResult();
+        };
+        var service = new Service { Metadata = new() { Namespace = "default", Name = "a", Uid = "u-a" } };
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        var one = new EventRecorder(_client, "agent", "node1");
+        var two = new EventRecorder(_client, "agent", "node2");
+        foreach (EventRecorder recorder in (EventRecorder[])[one, one, two])
+            recorder.WarningOnce(service, "Bad", "it is bad");
+        one.WarningOnce(service, "Bad", "it is worse");
+        Task[] running = [one.RunAsync(stop.Token), two.RunAsync(stop.Token)];
+        await all.Task.WaitAsync(TimeSpan.FromSeconds(20), stop.Token);
+        Assert.Equal(2, names.Count);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => Task.WhenAll(running));
     }
 
     private LeaderElector New(string identity) => new(_client.Of(Kinds.Leases), new LeaderElectionOptions(LeaseName, identity)

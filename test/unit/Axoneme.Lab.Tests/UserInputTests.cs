@@ -37,6 +37,9 @@ public sealed class UserInputTests
     public void Settings_name_values_or_keys_and_the_last_one_wins()
     {
         var keys = new Dictionary<string, string> { ["bpf-lb-mode"] = "snat" };
+        HelmValues.Set(keys, ["prometheus.enabled=true"]);
+        Assert.Equal(":9962", keys["prometheus-serve-addr"]);
+        keys.Remove("prometheus-serve-addr");
         HelmValues.Set(keys, ["loadBalancer.mode=dsr", "bpf-lb-algorithm=random", "loadBalancer.algorithm=maglev", "some-new-key=a=b"]);
         Assert.Equal([("bpf-lb-algorithm", "maglev"), ("bpf-lb-mode", "dsr"), ("some-new-key", "a=b")], keys.Select(k => (k.Key, k.Value)).Order());
     }

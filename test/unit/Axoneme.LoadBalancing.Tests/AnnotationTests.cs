@@ -130,6 +130,13 @@ public sealed class AnnotationTests
     }
 
     [Fact]
+    public void Packets_are_left_to_the_nodes_own_proxy_where_the_service_says_so()
+    {
+        Assert.True(Of(Catalog(null, (Prefix + "proxy-delegation", "Delegate-If-Local")), FrontendType.LoadBalancer).DelegatesToNode);
+        Assert.False(Of(Catalog(null, (Prefix + "proxy-delegation", "none")), FrontendType.LoadBalancer).DelegatesToNode);
+    }
+
+    [Fact]
     public void List_of_ranges_without_one_of_the_family_lets_nobody_in()
     {
         var catalog = new Recorder(Options);
@@ -145,7 +152,7 @@ public sealed class AnnotationTests
     [InlineData("service.cilium.io/affinity", "remote", null)]
     [InlineData("io.cilium/service-affinity", "near", "metadata.annotations[io.cilium/service-affinity]: 'near' is not one of none, local, remote")]
     [InlineData("service.cilium.io/proxy-delegation", "none", null)]
-    [InlineData("service.cilium.io/proxy-delegation", "delegate-if-local", "metadata.annotations[service.cilium.io/proxy-delegation]: 'delegate-if-local' is not supported; connections go to the backends")]
+    [InlineData("service.cilium.io/proxy-delegation", "always", "metadata.annotations[service.cilium.io/proxy-delegation]: 'always' is not one of none, delegate-if-local")]
     public void Values_that_are_not_understood_are_reported(string key, string value, string? problem)
         => Assert.Equal(problem is null ? [] : [problem], Catalog(null, (key, value)).ProblemsOf(Annotated()));
 

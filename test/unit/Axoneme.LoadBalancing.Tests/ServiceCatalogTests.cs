@@ -94,6 +94,30 @@ public sealed class ServiceCatalogTests
             _catalog.ProblemsOf(service));
     }
 
+    [Fact]
+    public void Health_checks_of_a_load_balancer_lead_to_the_node_where_that_is_wanted()
+    {
+        Service service = Service("web", "10.96.0.1", Port(80));
+        service = service with
+        {
+            Spec = service.Spec with { Type = "LoadBalancer", ExternalTrafficPolicy = "Local", HealthCheckNodePort = 31000 },
+            Status = new ServiceStatus { LoadBalancer = new LoadBalancerStatus { Ingress = [new LoadBalancerIngress { Ip = "203.0.113.1" }] } },
+        };
+        _catalog.SetNode(["172.30.0.11", "fd00:30::11"]);
+        _catalog.Upsert(service);
+        Assert.Null(_catalog.Find(Tcp("203.0.113.1", 31000)));
+        var other = new Recorder(new CatalogOptions { NodeName = "one", EnableIPv6 = true, HealthChecksOnLoadBalancers = true });
+        other.Upsert(service);
+        Assert.Null(other.Find(Tcp("203.0.113.1", 31000)));
+        other.SetNode(["172.30.0.11", "fd00:30::11"]);
+        Frontend frontend = other.Find(Tcp("203.0.113.1", 31000))!;
+        Assert.Equal("203.0.113.1:31000/TCP 1 of 172.30.0.11:Active", Describe(frontend));
+        Assert.Equal((31000, "web-healthCheck", 0), (frontend.Outside.Backends[0].Address.Port, frontend.Service.Name, frontend.HealthCheckNodePort));
+        Assert.Equal(31000, other.Find(Tcp("203.0.113.1", 80))!.HealthCheckNodePort);
+        other.Upsert(service with { Spec = service.Spec with { ExternalTrafficPolicy = "Cluster" } });
+        Assert.Null(other.Find(Tcp("203.0.113.1", 31000)));
+    }
+
     [Theory]
     [InlineData("Cluster", "Cluster", "all", "all", "all")]
     [InlineData("Local", "Cluster", "local", "all", "all")]

@@ -97,6 +97,26 @@ public sealed class ReconcilerTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_a_full_target_refused_is_tried_again_soon_after_something_left()
+    {
+        _target.Fail = id => id == 2 && _target.Actual.ContainsKey(1) ? "full" : null;
+        Start();
+        await Settled(1, _table.Upsert(new Item(1, "red", 1)));
+        await Settled(2, _table.Upsert(new Item(2, "red", 1)));
+        for (int attempts = 1; attempts < 8; attempts++)
+        {
+            int before = attempts;
+            await Until(() => _reconciler!.Status.Snapshot().Find(2)?.Attempts == before);
+            _time.Advance(TimeSpan.FromSeconds(30));
+        }
+
+        _table.Remove(1);
+        await Until(() => _reconciler!.Status.Snapshot().Find(1) is null);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await Until(() => _reconciler!.Status.Snapshot().Find(2)?.Phase == ReconcilePhase.Done);
+    }
+
+    [Fact]
     public async Task A_change_of_a_failing_object_is_tried_at_once()
     {
         _target.Fail = _ => "no space";
