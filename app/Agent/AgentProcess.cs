@@ -68,6 +68,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         RestorePrefixIdentities(control, datapath);
         control.Policies.RevisionBase = new PolicyTarget(datapath.Maps).LatestRevision();
 
+        new HostIdentity(options, node, control.ApiServers, control.Policies).Start();
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
         StartReconcilers(reconciliation, control, endpoints, node, datapath, cancellation);

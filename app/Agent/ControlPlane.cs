@@ -30,15 +30,24 @@ internal sealed class ControlPlane : IDisposable
             DualStack = options.EnableIPv4 && options.EnableIPv6,
             AllowLocalhost = options.AlwaysAllowLocalhost,
             EnableNonDefaultDeny = options.EnableNonDefaultDenyPolicies,
+            EnableSctp = options.Policies.EnableSctp,
+            EnableIcmpRules = options.Policies.EnableIcmpRules,
+            EnableL7Proxy = options.Policies.EnableL7Proxy,
+            EnableExtendedProtocols = options.Policies.EnableExtendedProtocols,
+            EnableNodeSelectorLabels = options.Policies.EnableNodeSelectorLabels,
         });
         Policies = new PolicyController(engine, Ipcache);
-        PolicyObjects = new PolicyObjects(Cluster, options, client, new PolicyRepository(engine), Policies, loggers.CreateLogger<PolicyObjects>());
+        Events = new EventRecorder(client, "cilium-agent", options.NodeName);
+        var references = new ServiceReferences(Cluster);
+        ILogger<PolicyObjects> policyLog = loggers.CreateLogger<PolicyObjects>();
+        PolicyObjects = new PolicyObjects(
+            Cluster, options, new PolicyRepository(engine, references), references, Policies, new PolicyReports(client, Events, policyLog), policyLog);
         Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
         Identities.Table.RegisterInitializer(Agent.Identities.IdentityFollower.Initializer);
         IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
-        RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, loggers.CreateLogger<RemoteNodes>());
         ApiServers = new ApiServerAddresses(Cluster, Ipcache, loggers.CreateLogger<ApiServerAddresses>());
-        Events = new EventRecorder(client, "cilium-agent", options.NodeName);
+        var nodeIdentities = new NodeIdentities(options, Policies);
+        RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, nodeIdentities, ApiServers, loggers.CreateLogger<RemoteNodes>());
         Services = new ServiceController(Cluster, Listeners.Table, options, Events, loggers.CreateLogger<ServiceController>());
         foreach (ITable table in new ITable[]
         {

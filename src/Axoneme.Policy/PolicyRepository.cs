@@ -77,6 +77,9 @@ public sealed class PolicyRepository(PolicyEngine engine, IServiceDirectory? ser
     /// <summary>The service came, went or changed labels, selector or addresses. Gives the policies that it may concern.</summary>
     public IReadOnlyList<PolicyStatus> ServiceChanged(ResourceName service) => TranslateAgain(r => r.Mention(service));
 
+    /// <summary>Some policy speaks of the service, by name or by any of its labels.</summary>
+    public bool Mentions(ResourceName service) => _references.Values.Any(r => r.To.Mention(service));
+
     private PolicyStatus[] TranslateAgain(Predicate<PolicyReferences> concerns)
         => [.. _references.Values.Where(r => concerns(r.To)).ToArray().Select(r => r.TranslateAgain())];
 

@@ -95,6 +95,8 @@ internal sealed record AgentOptions
 
     public ImmutableArray<string> IdentityLabels { get; init; } = [];
 
+    public PolicySettings Policies { get; init; } = new();
+
     // Observability.
 
     /// <summary>prometheus-serve-addr: where /metrics is served; null: nowhere.</summary>

@@ -67,6 +67,7 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
             EnableNonDefaultDenyPolicies = _reader.Switch("enable-non-default-deny-policies", true),
             PolicyDefaultLocalCluster = _reader.Switch("policy-default-local-cluster", true),
             IdentityLabels = _reader.List("labels"),
+            Policies = PolicySettings.Read(_reader),
             PrometheusAddress = _reader.Listen("prometheus-serve-addr"),
             MetricSelection = _reader.List("metrics"),
             EnableHubble = _reader.Switch("enable-hubble", true),

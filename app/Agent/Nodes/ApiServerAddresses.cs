@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Frozen;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Kubernetes.Resources;
@@ -9,12 +10,18 @@ using Microsoft.Extensions.Logging;
 namespace Axoneme.Agent.Nodes;
 
 /// <summary>
-/// Where the API server is, from the endpoints of service default/kubernetes: the entity kube-apiserver. On a node of the
-/// cluster its address keeps the node's identity.
+/// Where the API server is, from the endpoints of service default/kubernetes: the entity kube-apiserver. An address that is a node's is also
+/// that node's, which <see cref="Changed"/> is for.
 /// </summary>
 internal sealed class ApiServerAddresses(ClusterState cluster, Ipcache.Ipcache ipcache, ILogger<ApiServerAddresses> log)
 {
     private readonly Dictionary<ResourceName, List<IpPrefix>> _bySlice = [];
+    private volatile FrozenSet<IpAddress> _addresses = FrozenSet<IpAddress>.Empty;
+
+    /// <summary>Called after the addresses have changed.</summary>
+    public event Action? Changed;
+
+    public bool Contains(IpAddress address) => _addresses.Contains(address);
 
     public Task RunAsync(CancellationToken cancellation) => cluster.EndpointSlices.FollowAsync(Apply, log, cancellation);
 
@@ -32,5 +39,10 @@ internal sealed class ApiServerAddresses(ClusterState cluster, Ipcache.Ipcache i
 
         ipcache.Replace(_bySlice.GetValueOrDefault(change.Key, []), statements, IpcacheSource.ApiServer, change.Key.Name);
         _bySlice[change.Key] = [.. statements.Select(s => s.Prefix)];
+        FrozenSet<IpAddress> addresses = _bySlice.Values.SelectMany(prefixes => prefixes).Select(prefix => prefix.Address).ToFrozenSet();
+        if (addresses.SetEquals(_addresses))
+            return;
+        _addresses = addresses;
+        Changed?.Invoke();
     }
 }

@@ -12,20 +12,35 @@ namespace Axoneme.Agent.Nodes;
 internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState cluster, LocalNode node, ILogger<CiliumNodePublisher> log)
 {
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
+    private static readonly IReadOnlyDictionary<string, string> NoLabels = new Dictionary<string, string>();
 
+    private readonly SemaphoreSlim _publishing = new(1);
     private string? _lastProblem;
 
     public async Task RunAsync(CancellationToken cancellation)
     {
         await cluster.CiliumNodes.WhenInitializedAsync(cancellation);
         await cluster.OwnNode.WhenInitializedAsync(cancellation);
-        // Whatever happens to the object, deletion included, is put right.
-        using ChangeStream<ResourceName, CiliumNode> stream = cluster.CiliumNodes.Watch();
-        await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(cancellation))
+        // Whatever happens to the object, deletion included, is put right; labels follow those of the Node.
+        await Task.WhenAll(FollowAsync(cluster.CiliumNodes, cancellation), FollowAsync(cluster.OwnNode, cancellation));
+    }
+
+    private async Task FollowAsync<T>(Table<ResourceName, T> table, CancellationToken cancellation)
+        where T : Resource
+    {
+        using ChangeStream<ResourceName, T> stream = table.Watch();
+        await foreach (ChangeBatch<ResourceName, T> _ in stream.ReadAllAsync(cancellation))
         {
-            CiliumNode? present = batch.Snapshot.Find(new ResourceName(node.Name));
-            while (!await PublishAsync(present, cancellation))
-                await Task.Delay(RetryDelay, cancellation);
+            await _publishing.WaitAsync(cancellation);
+            try
+            {
+                while (!await PublishAsync(cluster.CiliumNodes.Snapshot().Find(new ResourceName(node.Name)), cancellation))
+                    await Task.Delay(RetryDelay, cancellation);
+            }
+            finally
+            {
+                _publishing.Release();
+            }
         }
     }
 
@@ -40,7 +55,7 @@ internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState 
                 await client.Of(Kinds.CiliumNodes).CreateAsync(desired, cancellationToken: cancellation);
             else
                 await client.Of(Kinds.CiliumNodes).ModifyAsync(
-                    desired.ResourceName, current => IsSame(current, desired) ? null : current with { Spec = Merge(current.Spec, desired.Spec) }, cancellation);
+                    desired.ResourceName, current => IsSame(current, desired) ? null : Merge(current, desired), cancellation);
             return true;
         }
         catch (KubernetesException e) when (e.Reason == "AlreadyExists")
@@ -85,7 +100,14 @@ internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState 
 
     private static bool IsSame(CiliumNode present, CiliumNode desired)
         => (present.Spec.Addresses ?? []).SequenceEqual(desired.Spec.Addresses!)
-            && (present.Spec.Ipam?.PodCIDRs ?? []).SequenceEqual(desired.Spec.Ipam!.PodCIDRs!);
+            && (present.Spec.Ipam?.PodCIDRs ?? []).SequenceEqual(desired.Spec.Ipam!.PodCIDRs!)
+            && (desired.Metadata.Labels ?? NoLabels).All(l => present.Metadata.Label(l.Key) == l.Value);
+
+    private static CiliumNode Merge(CiliumNode present, CiliumNode desired) => present with
+    {
+        Metadata = present.Metadata with { Labels = desired.Metadata.Labels ?? present.Metadata.Labels },
+        Spec = Merge(present.Spec, desired.Spec),
+    };
 
     private static CiliumNodeSpec Merge(CiliumNodeSpec present, CiliumNodeSpec desired)
         => present with { Addresses = desired.Addresses, Ipam = (present.Ipam ?? new()) with { PodCIDRs = desired.Ipam!.PodCIDRs } };

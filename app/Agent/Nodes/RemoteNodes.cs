@@ -15,6 +15,9 @@ namespace Axoneme.Agent.Nodes;
 internal sealed record RemoteNode(
     string Name, IpAddress? IPv4, IpAddress? IPv6, ImmutableArray<IpAddress> Routers, ImmutableArray<IpPrefix> PodRanges)
 {
+    /// <summary>Those of its Node object that its identity has, sorted.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Labels { get; init; } = [];
+
     public IpAddress? AddressFor(bool isV6) => isV6 ? IPv6 ?? IPv4 : IPv4 ?? IPv6;
 
     /// <summary>Where tunnels to the node end, for both families: the MTU of pods has room for IPv4 around their packets.</summary>
@@ -22,7 +25,8 @@ internal sealed record RemoteNode(
 
     public bool Equals(RemoteNode? other)
         => other is not null && Name == other.Name && IPv4 == other.IPv4 && IPv6 == other.IPv6
-            && Routers.AsSpan().SequenceEqual(other.Routers.AsSpan()) && PodRanges.AsSpan().SequenceEqual(other.PodRanges.AsSpan());
+            && Routers.AsSpan().SequenceEqual(other.Routers.AsSpan()) && PodRanges.AsSpan().SequenceEqual(other.PodRanges.AsSpan())
+            && Labels.AsSpan().SequenceEqual(other.Labels.AsSpan());
 
     public override int GetHashCode() => HashCode.Combine(Name, IPv4, IPv6);
 }
@@ -36,10 +40,16 @@ internal sealed class RemoteNodes
     private readonly AgentOptions _options;
     private readonly Ipcache.Ipcache _ipcache;
     private readonly ILogger<RemoteNodes> _log;
+    private readonly NodeIdentities _identities;
+    private readonly ApiServerAddresses _apiServers;
     private readonly Dictionary<string, ImmutableArray<IpcacheRecord>> _statements = [];
+    private readonly Lock _gate = new();
 
-    public RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, ILogger<RemoteNodes> log)
+    public RemoteNodes(
+        ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, NodeIdentities identities, ApiServerAddresses apiServers, ILogger<RemoteNodes> log)
     {
+        _identities = identities;
+        _apiServers = apiServers;
         _cluster = cluster;
         _options = options;
         _ipcache = ipcache;
@@ -65,12 +75,37 @@ internal sealed class RemoteNodes
 
     public async Task RunAsync(CancellationToken cancellation)
     {
+        _apiServers.Changed += Refresh;
+        try
+        {
+            await FollowAsync(cancellation);
+        }
+        finally
+        {
+            _apiServers.Changed -= Refresh;
+        }
+    }
+
+    // The API server came to a node, or left it.
+    private void Refresh()
+    {
+        lock (_gate)
+        {
+            foreach (RemoteNode node in Table.Snapshot().Values)
+                State(node.Name, node);
+        }
+    }
+
+    private async Task FollowAsync(CancellationToken cancellation)
+    {
         using ChangeStream<ResourceName, CiliumNode> stream = _cluster.CiliumNodes.Watch();
         await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(cancellation))
         {
             foreach (Change<ResourceName, CiliumNode> change in batch.Changes)
             {
-                if (change.Key.Name != _options.NodeName)
+                if (change.Key.Name == _options.NodeName)
+                    continue;
+                lock (_gate)
                     Apply(change);
             }
 
@@ -87,6 +122,16 @@ internal sealed class RemoteNodes
     {
         string name = change.Key.Name;
         RemoteNode? node = change.IsDelete ? null : Read(change.Value!);
+        State(name, node);
+        PublishRoutes(Table.Snapshot().Find(name), node);
+        if (node is null)
+            Table.Remove(name);
+        else
+            Table.Upsert(node);
+    }
+
+    private void State(string name, RemoteNode? node)
+    {
         ImmutableArray<IpcacheRecord> after = node is null ? [] : [.. Statements(node)];
         ImmutableArray<IpcacheRecord> before = _statements.GetValueOrDefault(name, []);
         foreach (IpcacheSource source in new[] { IpcacheSource.Node, IpcacheSource.PodRange })
@@ -98,16 +143,13 @@ internal sealed class RemoteNodes
                 name);
         }
 
-        PublishRoutes(Table.Snapshot().Find(name), node);
+        // After what replaced them, so that an identity that stays is not forgotten in between.
+        foreach (IpcacheRecord statement in before.Where(s => s.Source == IpcacheSource.Node))
+            _identities.Release(statement.Identity);
         if (node is null)
-        {
             _statements.Remove(name);
-            Table.Remove(name);
-            return;
-        }
-
-        _statements[name] = after;
-        Table.Upsert(node);
+        else
+            _statements[name] = after;
     }
 
     private void PublishRoutes(RemoteNode? before, RemoteNode? after) => Routes.Write(writer =>
@@ -153,7 +195,17 @@ internal sealed class RemoteNodes
             internals.Where(a => a.IsV4).Select(a => (IpAddress?)a).FirstOrDefault(),
             internals.Where(a => a.IsV6).Select(a => (IpAddress?)a).FirstOrDefault(),
             [.. routers],
-            [.. ranges.Where(r => r.IsV6 ? _options.EnableIPv6 : _options.EnableIPv4)]);
+            [.. ranges.Where(r => r.IsV6 ? _options.EnableIPv6 : _options.EnableIPv4)])
+        {
+            Labels = [.. _identities.Filter(resource.Metadata.Labels).OrderBy(l => l.Key, StringComparer.Ordinal)],
+        };
+    }
+
+    // The API server's address is the node's; its other addresses are just as much those of a node with the API server on it.
+    private SecurityIdentity IdentityOf(RemoteNode node, IpAddress address)
+    {
+        bool isApiServer = new[] { node.IPv4, node.IPv6 }.Any(own => own is { } known && _apiServers.Contains(known));
+        return _identities.Acquire(node.Labels, address, isApiServer);
     }
 
     private IEnumerable<IpcacheRecord> Statements(RemoteNode node)
@@ -161,13 +213,13 @@ internal sealed class RemoteNodes
         foreach (IpAddress? address in new[] { node.IPv4, node.IPv6 })
         {
             if (address is { } value)
-                yield return new IpcacheRecord(IpPrefix.Single(value), SecurityIdentity.RemoteNode, Node: null, IpcacheSource.Node, node.Name);
+                yield return new IpcacheRecord(IpPrefix.Single(value), IdentityOf(node, value), Node: null, IpcacheSource.Node, node.Name);
         }
 
         foreach (IpAddress router in node.Routers)
         {
             yield return new IpcacheRecord(
-                IpPrefix.Single(router), SecurityIdentity.RemoteNode, node.TunnelEndpoint, IpcacheSource.Node, node.Name);
+                IpPrefix.Single(router), IdentityOf(node, router), node.TunnelEndpoint, IpcacheSource.Node, node.Name);
         }
 
         // A pod whose CiliumEndpoint has not arrived yet is reached, but not trusted.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Text.Json.Nodes;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Configuration;
-using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Policy;
 using Axoneme.Tables;
@@ -14,14 +12,14 @@ namespace Axoneme.Agent.Policies;
 internal sealed class PolicyObjects(
     ClusterState cluster,
     AgentOptions options,
-    KubernetesClient client,
     PolicyRepository repository,
+    ServiceReferences services,
     PolicyController policies,
+    PolicyReports reports,
     ILogger<PolicyObjects> log)
 {
-    private const string ConditionType = "Valid";
-
     private readonly TaskCompletionSource[] _complete = [new(), new(), new(), new()];
+    private readonly TaskCompletionSource[] _servicesComplete = [new(), new()];
 
     public Table<PolicyObjectKey, PolicyStatus> Statuses { get; } = new(
         "policy-status",
@@ -31,37 +29,28 @@ internal sealed class PolicyObjects(
             new("Policy", s => s.Policy.ToString()),
             new("Valid", s => s.Valid ? "True" : "False"),
             new("Generation", s => s.Generation.ToString()),
+            new("InForce", s => s.GenerationInForce?.ToString() ?? "none"),
+            new("Mode", s => s.Shadow ? "shadow" : "enforce"),
             new("Message", s => s.Message.Replace('\n', ';')),
         ]);
 
     /// <summary>Completes when every policy object and every identity that existed at the start has been taken over.</summary>
     public Task WhenCompleteAsync(CancellationToken cancellation)
-        => Task.WhenAll(_complete.Select(source => source.Task)).WaitAsync(cancellation);
+        => Task.WhenAll(_complete.Concat(_servicesComplete).Select(source => source.Task)).WaitAsync(cancellation);
 
     public Task RunAsync(CancellationToken cancellation) => Task.WhenAll(
         options.EnableNetworkPolicy
-            ? cluster.NetworkPolicies.FollowAsync(
-                change => TakeAsync(change, PolicyKind.NetworkPolicy, repository.Upsert), log, cancellation, _complete[0])
+            ? Follow(cluster.NetworkPolicies, PolicyKind.NetworkPolicy, repository.Upsert, _complete[0], cancellation)
             : Skip(_complete[0]),
-        cluster.CiliumNetworkPolicies.FollowAsync(
-            async change =>
-            {
-                PolicyStatus? status = await TakeAsync(change, PolicyKind.CiliumNetworkPolicy, repository.Upsert);
-                await ReportAsync(Kinds.CiliumNetworkPolicies, change.Value, change.Value?.Status, status, cancellation);
-            },
-            log,
-            cancellation,
-            _complete[1]),
-        cluster.CiliumClusterwideNetworkPolicies.FollowAsync(
-            async change =>
-            {
-                PolicyStatus? status = await TakeAsync(change, PolicyKind.CiliumClusterwideNetworkPolicy, repository.Upsert);
-                await ReportAsync(Kinds.CiliumClusterwideNetworkPolicies, change.Value, change.Value?.Status, status, cancellation);
-            },
-            log,
-            cancellation,
-            _complete[2]),
-        cluster.CiliumCidrGroups.FollowAsync(TakeGroup, log, cancellation, _complete[3]));
+        Follow(
+            cluster.CiliumNetworkPolicies, PolicyKind.CiliumNetworkPolicy, repository.Upsert, _complete[1], cancellation,
+            (policy, status) => reports.Report(Kinds.CiliumNetworkPolicies, policy, policy.Status?.Conditions, status)),
+        Follow(
+            cluster.CiliumClusterwideNetworkPolicies, PolicyKind.CiliumClusterwideNetworkPolicy, repository.Upsert, _complete[2], cancellation,
+            (policy, status) => reports.Report(Kinds.CiliumClusterwideNetworkPolicies, policy, policy.Status?.Conditions, status)),
+        cluster.CiliumCidrGroups.FollowAsync(TakeGroup, log, cancellation, _complete[3]),
+        services.RunAsync(policies, TakeService, log, _servicesComplete, cancellation),
+        reports.RunAsync(cancellation));
 
     private static Task Skip(TaskCompletionSource complete)
     {
@@ -69,7 +58,23 @@ internal sealed class PolicyObjects(
         return Task.CompletedTask;
     }
 
-    private Task<PolicyStatus?> TakeAsync<T>(Change<ResourceName, T> change, PolicyKind kind, Func<T, PolicyStatus> upsert)
+    private Task Follow<T>(
+        Table<ResourceName, T> table, PolicyKind kind, Func<T, PolicyStatus> upsert, TaskCompletionSource complete, CancellationToken cancellation,
+        Action<T, PolicyStatus>? report = null)
+        where T : Resource
+        => table.FollowAsync(
+            change =>
+            {
+                if (Take(change, kind, upsert) is not { } status)
+                    return;
+                reports.Announce(change.Value!, status);
+                report?.Invoke(change.Value!, status);
+            },
+            log,
+            cancellation,
+            complete);
+
+    private PolicyStatus? Take<T>(Change<ResourceName, T> change, PolicyKind kind, Func<T, PolicyStatus> upsert)
         where T : Resource
     {
         var key = new PolicyObjectKey(kind, change.Key.Namespace, change.Key.Name);
@@ -85,7 +90,17 @@ internal sealed class PolicyObjects(
             Statuses.Remove(key);
         else
             Note(status);
-        return Task.FromResult(status);
+        return status;
+    }
+
+    private void TakeService(ResourceName name)
+    {
+        if (!policies.Read(_ => repository.Mentions(name)))
+            return;
+        IReadOnlyList<PolicyStatus> affected = [];
+        _ = policies.ChangeAsync(_ => affected = repository.ServiceChanged(name));
+        foreach (PolicyStatus status in affected)
+            Note(status);
     }
 
     private void TakeGroup(Change<ResourceName, CiliumCIDRGroup> change)
@@ -103,44 +118,12 @@ internal sealed class PolicyObjects(
 
     private void Note(PolicyStatus status)
     {
+        PolicyStatus? before = Statuses.Snapshot().Find(status.Policy);
         Statuses.Upsert(status);
-        if (!status.Valid)
-            log.LogWarning("{Policy} is invalid and its last valid version, if any, stays in force: {Problems}", status.Policy, status.Message.Replace('\n', ';'));
+        if (!status.Valid && before != status)
+            log.LogWarning("{Policy} is invalid, {InForce}: {Problems}", status.Policy, InForce(status), status.Message.Replace('\n', ';'));
     }
 
-    /// <summary>
-    /// Writes the condition unless it is there already. All agents come to the same judgement; whoever is first writes, and the
-    /// others see it through their watch.
-    /// </summary>
-    private async Task ReportAsync<T>(
-        ResourceKind<T> kind, T? resource, CiliumPolicyStatus? present, PolicyStatus? status, CancellationToken cancellation)
-        where T : Resource
-    {
-        if (resource is null || status is null)
-            return;
-        string value = status.Valid ? "True" : "False";
-        string message = status.Message.Length > 0 ? status.Message : "Policy validation succeeded";
-        Condition? condition = present?.Conditions?.FirstOrDefault(c => c.Type == ConditionType);
-        if (condition is not null && condition.Status == value && condition.Message == message)
-            return;
-
-        var entry = new JsonObject
-        {
-            ["type"] = ConditionType,
-            ["status"] = value,
-            ["observedGeneration"] = status.Generation,
-            ["lastTransitionTime"] = DateTimeOffset.UtcNow.ToString("yyyy-MM-ddTHH:mm:ssZ"),
-            ["reason"] = status.Valid ? "Valid" : "Invalid",
-            ["message"] = message,
-        };
-        var patch = new JsonObject { ["status"] = new JsonObject { ["conditions"] = new JsonArray(entry) } };
-        try
-        {
-            await client.Of(kind).PatchAsync(resource.ResourceName, PatchKind.Merge, patch.ToJsonString(), "status", cancellation);
-        }
-        catch (Exception e) when (e is KubernetesException or HttpRequestException or TimeoutException or IOException)
-        {
-            log.LogWarning("The status of {Policy} cannot be written: {Reason}", status.Policy, e.Message);
-        }
-    }
+    private static string InForce(PolicyStatus status)
+        => status.GenerationInForce is { } generation ? $"generation {generation} stays in force" : "no version of it is in force";
 }

@@ -26,14 +26,14 @@ public sealed class LabelFilter
     ];
 
     // After the expressions: static initialisers run in the order of the text.
-    public static readonly LabelFilter Default = new([], userIncludes: false);
+    public static readonly LabelFilter Default = new(DefaultExpressions, userIncludes: false);
 
-    private readonly ImmutableArray<Expression> _userExpressions;
+    private readonly ImmutableArray<Expression> _expressions;
     private readonly bool _userIncludes;
 
-    private LabelFilter(ImmutableArray<Expression> userExpressions, bool userIncludes)
+    private LabelFilter(ImmutableArray<Expression> expressions, bool userIncludes)
     {
-        _userExpressions = userExpressions;
+        _expressions = expressions;
         _userIncludes = userIncludes;
     }
 
@@ -41,10 +41,22 @@ public sealed class LabelFilter
     /// <exception cref="FormatException">An expression is no regular expression; the text names it.</exception>
     public static LabelFilter Parse(string option)
     {
-        ArgumentNullException.ThrowIfNull(option);
-        ImmutableArray<Expression> user =
-            [.. option.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(Expression.Parse)];
+        ImmutableArray<Expression> user = ParseExpressions(option);
+        return new LabelFilter(DefaultExpressions.AddRange(user), user.Any(e => !e.Exclude));
+    }
+
+    /// <summary>The space-separated expressions alone; none keep everything.</summary>
+    /// <exception cref="FormatException">An expression is no regular expression; the text names it.</exception>
+    public static LabelFilter ParseWithoutDefaults(string option)
+    {
+        ImmutableArray<Expression> user = ParseExpressions(option);
         return new LabelFilter(user, user.Any(e => !e.Exclude));
+    }
+
+    private static ImmutableArray<Expression> ParseExpressions(string option)
+    {
+        ArgumentNullException.ThrowIfNull(option);
+        return [.. option.Split(' ', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(Expression.Parse)];
     }
 
     public LabelSet Apply(LabelSet labels)
@@ -57,7 +69,7 @@ public sealed class LabelFilter
     {
         int longestInclude = -1;
         int shortestExclude = int.MaxValue;
-        foreach (Expression expression in DefaultExpressions.Concat(_userExpressions))
+        foreach (Expression expression in _expressions)
         {
             int length = expression.MatchLength(label);
             if (length < 0)

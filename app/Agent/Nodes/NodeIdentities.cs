@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Text;
+using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Policies;
+using Axoneme.Network;
+using Axoneme.Policy;
+
+namespace Axoneme.Agent.Nodes;
+
+/// <summary>
+/// Which identity another node has. All are "remote-node", or "kube-apiserver" where the API is served, unless rules may tell them apart by
+/// labels or addresses: then each set of labels has a number of this node's own.
+/// </summary>
+internal sealed class NodeIdentities(AgentOptions options, PolicyController policies)
+{
+    private const uint First = SecurityIdentity.RemoteNodeScope + 1;
+    private const uint Count = 0x00FF_FFFE;
+
+    private readonly LabelFilter _filter = LabelFilter.ParseWithoutDefaults(string.Join(' ', options.Policies.NodeLabels));
+    private readonly Dictionary<LabelSet, (SecurityIdentity Id, int References)> _byLabels = [];
+    private readonly HashSet<SecurityIdentity> _used = [];
+
+    private bool TellsApart => options.Policies.EnableNodeSelectorLabels || options.Policies.CidrMatchesNodes;
+
+    /// <summary>The node's labels that identities may have.</summary>
+    public IEnumerable<KeyValuePair<string, string>> Filter(IReadOnlyDictionary<string, string>? labels)
+        => options.Policies.EnableNodeSelectorLabels
+            ? (labels ?? new Dictionary<string, string>()).Where(l => _filter.Keeps(new Label(NodeLabels.Source, l.Key, l.Value)))
+            : [];
+
+    /// <summary>The identity for an address of a node. Each call counts as one use, until <see cref="Release"/>.</summary>
+    public SecurityIdentity Acquire(IEnumerable<KeyValuePair<string, string>> nodeLabels, IpAddress address, bool isApiServer)
+    {
+        if (!TellsApart)
+            return isApiServer ? SecurityIdentity.KubeApiServer : SecurityIdentity.RemoteNode;
+        LabelSet labels = NodeLabels.ForRemoteNode(
+            options.ClusterName, nodeLabels, options.Policies.CidrMatchesNodes ? address : null, isApiServer);
+        if (_byLabels.TryGetValue(labels, out (SecurityIdentity Id, int References) held))
+        {
+            _byLabels[labels] = (held.Id, held.References + 1);
+            return held.Id;
+        }
+
+        SecurityIdentity id = Allocate(labels);
+        _byLabels[labels] = (id, 1);
+        _ = policies.ChangeAsync(engine => engine.UpsertIdentity(id, labels));
+        return id;
+    }
+
+    public void Release(SecurityIdentity id)
+    {
+        if (!_used.Contains(id))
+            return;
+        LabelSet labels = _byLabels.First(pair => pair.Value.Id == id).Key;
+        int references = _byLabels[labels].References - 1;
+        if (references > 0)
+        {
+            _byLabels[labels] = (id, references);
+            return;
+        }
+
+        _byLabels.Remove(labels);
+        _used.Remove(id);
+        _ = policies.ChangeAsync(engine => engine.DeleteIdentity(id));
+    }
+
+    /// <remarks>From a hash of the labels, so that a restart finds the numbers that connections and maps have.</remarks>
+    private SecurityIdentity Allocate(LabelSet labels)
+    {
+        uint hash = 2166136261;
+        foreach (byte b in Encoding.UTF8.GetBytes(labels.ToString()))
+            hash = unchecked((hash ^ b) * 16777619);
+        for (uint offset = 0; ; offset++)
+        {
+            var id = new SecurityIdentity(First + ((hash + offset) % Count));
+            if (_used.Add(id))
+                return id;
+        }
+    }
+}
