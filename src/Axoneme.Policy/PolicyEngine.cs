@@ -109,12 +109,11 @@ public sealed class PolicyEngine
         ArgumentNullException.ThrowIfNull(document);
         RuleState[] old = _documents.TryGetValue(document.Key, out var held) ? held.Rules : [];
         // The new rules come first: blocks and selectors that both versions use are kept, not made anew.
-        NetworkRule[] enforced = [.. document.Rules.Where(r => !r.Shadow)];
-        foreach (IpPrefix prefix in enforced.SelectMany(r => r.Prefixes))
+        foreach (IpPrefix prefix in document.Rules.SelectMany(r => r.Prefixes))
             AcquirePrefix(prefix);
-        foreach (DnsPattern pattern in enforced.SelectMany(r => r.NamePatterns))
+        foreach (DnsPattern pattern in document.Rules.SelectMany(r => r.NamePatterns))
             _fqdn.Acquire(pattern);
-        RuleState[] rules = [.. enforced.Select(r => new RuleState(r, _selectors))];
+        RuleState[] rules = [.. document.Rules.Select(r => new RuleState(r, _selectors))];
         _documents[document.Key] = (document, rules);
         foreach (RuleState rule in rules)
         {

@@ -118,7 +118,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
         bool deny = options.Enforcement == EnforcementMode.Always || Identity == SecurityIdentity.Init;
         foreach (RuleState rule in Rules)
         {
-            if (rule.Rule.Direction != direction)
+            if (rule.Rule.Direction != direction || rule.Rule.Shadow)
                 continue;
             any = true;
             deny |= rule.Rule.DefaultDeny || !options.EnableNonDefaultDeny;
@@ -139,7 +139,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
             return slice;
         foreach (RuleState rule in Rules)
         {
-            if (rule.Rule.Direction != direction)
+            if (rule.Rule.Direction != direction || rule.Rule.Shadow)
                 continue;
             foreach (L4Block block in rule.BlocksFor(peer, aggregate, Ports, peerPorts))
                 Merge(slice, new PolicyKey(direction, peer, block.Protocol, block.Port, block.PrefixLength), rule.Entry);

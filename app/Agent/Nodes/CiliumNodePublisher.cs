@@ -14,7 +14,6 @@ internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState 
     private static readonly TimeSpan RetryDelay = TimeSpan.FromSeconds(1);
     private static readonly IReadOnlyDictionary<string, string> NoLabels = new Dictionary<string, string>();
 
-    private readonly SemaphoreSlim _publishing = new(1);
     private string? _lastProblem;
 
     public async Task RunAsync(CancellationToken cancellation)
@@ -22,16 +21,17 @@ internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState 
         await cluster.CiliumNodes.WhenInitializedAsync(cancellation);
         await cluster.OwnNode.WhenInitializedAsync(cancellation);
         // Whatever happens to the object, deletion included, is put right; labels follow those of the Node.
-        await Task.WhenAll(FollowAsync(cluster.CiliumNodes, cancellation), FollowAsync(cluster.OwnNode, cancellation));
+        using var publishing = new SemaphoreSlim(1);
+        await Task.WhenAll(FollowAsync(cluster.CiliumNodes, publishing, cancellation), FollowAsync(cluster.OwnNode, publishing, cancellation));
     }
 
-    private async Task FollowAsync<T>(Table<ResourceName, T> table, CancellationToken cancellation)
+    private async Task FollowAsync<T>(Table<ResourceName, T> table, SemaphoreSlim publishing, CancellationToken cancellation)
         where T : Resource
     {
         using ChangeStream<ResourceName, T> stream = table.Watch();
         await foreach (ChangeBatch<ResourceName, T> _ in stream.ReadAllAsync(cancellation))
         {
-            await _publishing.WaitAsync(cancellation);
+            await publishing.WaitAsync(cancellation);
             try
             {
                 while (!await PublishAsync(cluster.CiliumNodes.Snapshot().Find(new ResourceName(node.Name)), cancellation))
@@ -39,7 +39,7 @@ internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState 
             }
             finally
             {
-                _publishing.Release();
+                publishing.Release();
             }
         }
     }

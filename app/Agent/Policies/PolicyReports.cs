@@ -18,7 +18,7 @@ internal sealed class PolicyReports(KubernetesClient client, EventRecorder event
     private const string ConditionType = "Valid";
     private const string EventReason = "InvalidPolicy";
 
-    // Holds each policy at most once, however often it changes while the API is slow.
+    // What is written is the latest, however often a policy changes while the API is slow; a name that waits twice is skipped.
     private readonly ConcurrentDictionary<PolicyObjectKey, Func<CancellationToken, Task>> _latest = new();
     private readonly Channel<PolicyObjectKey> _waiting = Channel.CreateUnbounded<PolicyObjectKey>(new UnboundedChannelOptions { SingleReader = true });
 

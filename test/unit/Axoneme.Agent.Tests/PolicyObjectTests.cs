@@ -50,7 +50,9 @@ public sealed class PolicyObjectTests : IAsyncDisposable
     {
         Metadata = new ObjectMeta
         {
-            Namespace = ns, Name = $"{service}-1", Labels = new Dictionary<string, string> { ["kubernetes.io/service-name"] = service },
+            Namespace = ns,
+            Name = $"{service}-1",
+            Labels = new Dictionary<string, string> { ["kubernetes.io/service-name"] = service },
         },
         AddressType = "IPv4",
         Endpoints = [new SliceEndpoint { Addresses = addresses }],
