@@ -123,6 +123,23 @@ static __always_inline int admit_established(struct __sk_buff *skb, struct flow 
 	return likely(!(entry->flags & CT_PROXY)) ? 0 : admit_proxied(flow, entry, forward);
 }
 
+/* Asks the policy of one end about a new connection: DROP, 0, or the port of the proxy. The
+ * revision is read before the policy.
+ */
+static __always_inline int admit_judge(struct __sk_buff *skb, const struct flow *flow,
+				       __u32 *passed, const enum traffic_direction direction)
+{
+	const _Bool egress = direction == DIRECTION_EGRESS;
+	const struct policy_state *state =
+	    policy_state_of(egress ? flow->egress_endpoint : flow->ingress_endpoint);
+	int result;
+
+	*passed = state ? state->revision : 0;
+	result = policy_check(skb, flow, direction);
+	policy_shadow(skb, flow, state, result, direction);
+	return result;
+}
+
 static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 				     const union ct_key *key, _Bool low, __u32 now_s,
 				     const enum family family)
@@ -134,15 +151,13 @@ static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 	flow->flags |= FLOW_REPORT;
 	if (!(flow->flags & FLOW_HAIRPIN)) {
 		if (flow->egress_endpoint) {
-			entry.egress_revision = policy_revision_of(flow->egress_endpoint);
-			result = policy_check(skb, flow, DIRECTION_EGRESS);
+			result = admit_judge(skb, flow, &entry.egress_revision, DIRECTION_EGRESS);
 			if (result < 0)
 				return result;
 			entry.proxy_port = result;
 		}
 		if (flow->ingress_endpoint && !entry.proxy_port) {
-			entry.ingress_revision = policy_revision_of(flow->ingress_endpoint);
-			result = policy_check(skb, flow, DIRECTION_INGRESS);
+			result = admit_judge(skb, flow, &entry.ingress_revision, DIRECTION_INGRESS);
 			if (result < 0)
 				return result;
 		}

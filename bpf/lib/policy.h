@@ -28,6 +28,15 @@ struct {
 	__array(values, struct policy_map);
 } cilium_policy_maps SEC(".maps");
 
+/* Likewise, with the rules that are on trial: of endpoints that have such rules. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, LIMIT_ENDPOINTS);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__array(values, struct policy_map);
+} cilium_policy_shadow SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, LIMIT_ENDPOINTS);
@@ -111,10 +120,11 @@ static __always_inline __u32 policy_class_of(__u32 identity)
 								: IDENTITY_AGGREGATE_CLUSTER_MESH;
 }
 
-/* The proxy knows no other protocols, and no connections towards pods. */
-static __always_inline _Bool policy_may_redirect(__u8 protocol, _Bool egress)
+/* The proxy knows no other protocols, no connections towards pods, and none of the node itself. */
+static __always_inline _Bool policy_may_redirect(__u8 protocol, __u32 endpoint, _Bool egress)
 {
-	return egress && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
+	return egress && endpoint != host_endpoint &&
+	       (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
 }
 
 /* Port of the proxy (network order), 0 to let it pass, or DROP. Fills in policy_match and
@@ -147,21 +157,27 @@ static __always_inline int policy_lookup(void *map, __u32 identity, struct event
 	return policy_entry_verdict(entry);
 }
 
+/* Whom the policy of one end of a flow is about, and what it is to be asked. */
+static __always_inline __u32 policy_question(struct __sk_buff *skb, const struct flow *flow,
+					     struct event_detail *detail, const _Bool egress)
+{
+	detail->type = EVENT_POLICY_VERDICT;
+	detail->ifindex = skb->ifindex;
+	detail->endpoint_id = egress ? flow->egress_endpoint : flow->ingress_endpoint;
+	detail->policy_direction = egress ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	detail->policy_protocol = flow->packet.protocol;
+	detail->policy_port = policy_port_of(&flow->packet);
+	return egress ? flow->destination_identity : flow->source_identity;
+}
+
 static __always_inline int policy_decide(struct __sk_buff *skb, const struct flow *flow,
 					 const enum traffic_direction direction)
 {
 	const _Bool egress = direction == DIRECTION_EGRESS;
 	__u32 id = egress ? flow->egress_endpoint : flow->ingress_endpoint;
-	__u32 identity = egress ? flow->destination_identity : flow->source_identity;
 	const struct policy_state *state = policy_state_of(id);
-	struct event_detail detail = {
-	    .type = EVENT_POLICY_VERDICT,
-	    .ifindex = skb->ifindex,
-	    .endpoint_id = id,
-	    .policy_direction = direction,
-	    .policy_protocol = flow->packet.protocol,
-	    .policy_port = policy_port_of(&flow->packet),
-	};
+	struct event_detail detail = {};
+	__u32 identity = policy_question(skb, flow, &detail, egress);
 	void *map;
 	int result;
 
@@ -176,7 +192,7 @@ static __always_inline int policy_decide(struct __sk_buff *skb, const struct flo
 	if (result > 0) {
 		detail.policy_action = VERDICT_REDIRECTED;
 		detail.policy_proxy_port = result;
-		if (!policy_may_redirect(detail.policy_protocol, egress))
+		if (!policy_may_redirect(detail.policy_protocol, id, egress))
 			result = DROP(DROP_PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL);
 	}
 	if (result < 0) {
@@ -202,6 +218,56 @@ SEPARATE int policy_check_egress(struct __sk_buff *skb, const struct flow *flow)
 SEPARATE int policy_check_ingress(struct __sk_buff *skb, const struct flow *flow)
 {
 	return flow ? policy_decide(skb, flow, DIRECTION_INGRESS) : DROP(DROP_POLICY_DENIED);
+}
+
+/* Asks the rules on trial about a new connection and reports where they differ from those in force.
+ */
+static __always_inline int policy_try(struct __sk_buff *skb, const struct flow *flow, int enforced,
+				      const _Bool egress)
+{
+	__u32 id = egress ? flow->egress_endpoint : flow->ingress_endpoint;
+	void *map = bpf_map_lookup_elem(&cilium_policy_shadow, &id);
+	struct event_detail detail = {};
+	__u32 identity = policy_question(skb, flow, &detail, egress);
+	int result;
+
+	if (!map)
+		return 0;
+	result = policy_lookup(map, identity, &detail);
+	if ((result < 0) == (enforced < 0))
+		return 0;
+	detail.policy_action = result < 0 ? VERDICT_WOULD_DENY : VERDICT_WOULD_ALLOW;
+	if (result < 0)
+		detail.reason = DROP_REASON(result);
+	else
+		detail.policy_proxy_port = result;
+	return event_send(skb, flow, &detail);
+}
+
+SEPARATE int policy_try_egress(struct __sk_buff *skb, const struct flow *flow, int enforced)
+{
+	return flow ? policy_try(skb, flow, enforced, 1) : 0;
+}
+
+SEPARATE int policy_try_ingress(struct __sk_buff *skb, const struct flow *flow, int enforced)
+{
+	return flow ? policy_try(skb, flow, enforced, 0) : 0;
+}
+
+/* Likewise for an endpoint in a state. Beside policy_check(), as the stack has no room below it. */
+static __always_inline void policy_shadow(struct __sk_buff *skb, const struct flow *flow,
+					  const struct policy_state *state, int enforced,
+					  const enum traffic_direction direction)
+{
+	const _Bool egress = direction == DIRECTION_EGRESS;
+
+	if (likely(!state ||
+		   !(state->flags & (egress ? POLICY_EGRESS_SHADOWED : POLICY_INGRESS_SHADOWED))))
+		return;
+	if (egress)
+		policy_try_egress(skb, flow, enforced);
+	else
+		policy_try_ingress(skb, flow, enforced);
 }
 
 /* Asks one endpoint about the flow. Verdict events are for new connections, and for established
