@@ -101,6 +101,9 @@ public sealed class DatapathMaps : IDisposable
     /// <summary>Array of policy maps by endpoint id.</summary>
     public BpfMap PolicyMaps => this[Maps.CiliumPolicyMaps.Spec.Name];
 
+    /// <summary>Likewise, of the policies on trial.</summary>
+    public BpfMap ShadowPolicyMaps => this[Maps.CiliumPolicyShadow.Spec.Name];
+
     /// <summary>Entries that each endpoint's policy map is to have.</summary>
     public uint PolicyEntries { get; private init; } = Maps.CiliumPolicyMaps.Spec.Inner!.MaxEntries;
 

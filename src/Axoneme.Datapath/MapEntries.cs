@@ -67,6 +67,25 @@ public sealed record EndpointPolicy(ushort EndpointId, uint Revision)
     public bool Audit { get; init; }
 
     public ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Entries { get; init; } = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
+
+    /// <summary>The policy as it would be with the rules that are on trial; null for endpoints that none of those concerns.</summary>
+    public ShadowPolicy? Shadow { get; init; }
+}
+
+/// <summary>
+/// A policy that decides nothing: events tell of new connections that it would treat otherwise (<see cref="VerdictAction.WouldDeny"/>,
+/// <see cref="VerdictAction.WouldAllow"/>).
+/// </summary>
+public sealed record ShadowPolicy
+{
+    /// <summary>Whether it is asked about what the endpoint receives; what it then has no entry for would be denied.</summary>
+    public bool Ingress { get; init; }
+
+    /// <summary>Likewise, about what the endpoint sends.</summary>
+    public bool Egress { get; init; }
+
+    /// <summary>All of them, also those of rules in force; cookies are of the same kind.</summary>
+    public ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Entries { get; init; } = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
 }
 
 /// <summary>Service address as the maps know it.</summary>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
-using System.Runtime.InteropServices;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
@@ -15,6 +14,9 @@ namespace Axoneme.Datapath;
 /// </summary>
 public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, EndpointPolicy>
 {
+    private readonly PolicySlots _enforced = new(maps, maps.PolicyMaps, "cilium_policy_v2_");
+    private readonly PolicySlots _shadow = new(maps, maps.ShadowPolicyMaps, "cilium_policy_shadow_");
+
     // What this process wrote last, as long as nothing suggests that the kernel has something else.
     private readonly Dictionary<ushort, EndpointPolicy> _applied = [];
 
@@ -25,17 +27,20 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         try
         {
             foreach (EndpointPolicy policy in values)
-                Try(policy, failures, () => prepared.Add(Prepare(policy)));
+                Try(policy.EndpointId, policy.Entries.Count, failures, () => prepared.Add(Prepare(policy, failures)));
 
-            PreparedPolicy[] unslotted = [.. prepared.Where(p => p.NeedsSlot)];
-            maps.PolicyMaps.SetInner([.. unslotted.Select(p => (uint)p.Policy.EndpointId)], [.. unslotted.Select(p => p.Map.Map)]);
+            _enforced.Install(prepared.Select(p => p.Enforced));
+            _shadow.Install(prepared.Select(p => p.Shadow).OfType<PreparedSlot>());
             foreach (PreparedPolicy ready in prepared)
-                Try(ready.Policy, failures, () => Finish(ready));
+                Try(ready.Policy.EndpointId, ready.Policy.Entries.Count, failures, () => Finish(ready));
         }
         finally
         {
             foreach (PreparedPolicy ready in prepared)
-                ready.Map.Dispose();
+            {
+                ready.Enforced.Map.Dispose();
+                ready.Shadow?.Map.Dispose();
+            }
         }
 
         return ValueTask.CompletedTask;
@@ -56,7 +61,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         foreach (ushort endpoint in PinnedEndpoints())
         {
             // A map of another size is as good as none: what replaces it is filled before it takes the slot.
-            if (IsOfConfiguredSize(endpoint) && Read(endpoint) is { } policy)
+            if (_enforced.IsOfConfiguredSize(endpoint) && Read(endpoint) is { } policy)
                 actual[endpoint] = policy;
         }
 
@@ -68,19 +73,21 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         ArgumentNullException.ThrowIfNull(desired);
         ArgumentNullException.ThrowIfNull(actual);
         // The same policy under another revision is the same policy: connections that passed it need not be judged again.
-        return (desired with { Entries = actual.Entries, Revision = actual.Revision }) == actual && desired.Entries.Count == actual.Entries.Count
-            && desired.Entries.All(e => actual.Entries.TryGetValue(e.Key, out PolicyMapEntry? entry) && entry == e.Value);
+        return (desired with { Entries = actual.Entries, Shadow = actual.Shadow, Revision = actual.Revision }) == actual
+            && HaveSame(desired.Entries, actual.Entries)
+            && (desired.Shadow, actual.Shadow) switch
+            {
+                (null, null) => true,
+                ({ } want, { } have) => want with { Entries = have.Entries } == have && HaveSame(want.Entries, have.Entries),
+                _ => false,
+            };
     }
 
     /// <summary>The policy as the kernel has it; null when the endpoint has no map, or one that is not in its slot.</summary>
     public EndpointPolicy? Read(ushort endpointId)
     {
-        using BpfMap? pinned = BpfMap.TryOpenPinned(maps.Paths.PolicyMap(endpointId));
-        uint slot = endpointId;
-        using BpfMap? used = maps.PolicyMaps.TryOpenInner(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
-        if (pinned is null || used is null || pinned.Id != used.Id)
+        if (_enforced.Read(endpointId) is not { } entries)
             return null;
-        using BpfMap<PolicyKey, PolicyEntry> map = BpfMap.OpenById(used.Id).As<PolicyKey, PolicyEntry>();
         maps.PolicyStates.TryLookup(endpointId, out PolicyState state);
         var flags = (PolicyStateFlags)state.Flags;
         return new EndpointPolicy(endpointId, state.Revision)
@@ -88,7 +95,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
             IngressEnforced = flags.HasFlag(PolicyStateFlags.IngressEnforced),
             EgressEnforced = flags.HasFlag(PolicyStateFlags.EgressEnforced),
             Audit = flags.HasFlag(PolicyStateFlags.Audit),
-            Entries = map.Entries().Select(e => Decode(e.Key, e.Value)).ToImmutableDictionary(e => e.Key),
+            Entries = entries,
+            Shadow = ReadShadow(endpointId, flags),
         };
     }
 
@@ -97,9 +105,8 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
     {
         _applied.Remove(endpointId);
         maps.PolicyStates.Update(endpointId, default);
-        uint slot = endpointId;
-        maps.PolicyMaps.TryDelete(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
-        File.Delete(maps.Paths.PolicyMap(endpointId));
+        _enforced.Remove(endpointId);
+        _shadow.Remove(endpointId);
     }
 
     /// <summary>The largest revision in use; a later one must be larger, or a connection could pass for having been judged under it.</summary>
@@ -116,15 +123,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
     }
 
     /// <summary>Endpoints that have a policy map.</summary>
-    public IEnumerable<ushort> PinnedEndpoints()
-    {
-        const string Prefix = "cilium_policy_v2_";
-        foreach (string path in Directory.EnumerateFiles(maps.Paths.Maps, Prefix + "*"))
-        {
-            if (ushort.TryParse(Path.GetFileName(path.AsSpan())[Prefix.Length..], out ushort endpoint))
-                yield return endpoint;
-        }
-    }
+    public IEnumerable<ushort> PinnedEndpoints() => _enforced.Pinned();
 
     /// <summary>
     /// Makes maps of versions that knew no classes fit for programs that do, before these come: what they say about anyone, they then say about
@@ -152,7 +151,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         return changed;
     }
 
-    private static void Try(EndpointPolicy policy, ReconcileFailures<ushort> failures, Action write)
+    private static void Try(ushort endpointId, int entries, ReconcileFailures<ushort> failures, Action write)
     {
         try
         {
@@ -161,138 +160,61 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         catch (SystemCallException e)
         {
             string hint = e.Errno is Errno.ENOSPC or Errno.E2BIG
-                ? $": {policy.Entries.Count} entries do not fit (bpf-policy-map-max)"
+                ? $": {entries} entries do not fit (bpf-policy-map-max)"
                 : "";
-            failures.Add(policy.EndpointId, e.Message + hint);
+            failures.Add(endpointId, e.Message + hint);
         }
     }
 
-    /// <summary>Writes what is new; what is to go stays until the map is in its slot.</summary>
-    private PreparedPolicy Prepare(EndpointPolicy policy)
+    private PreparedPolicy Prepare(EndpointPolicy policy, ReconcileFailures<ushort> failures)
     {
         ArgumentOutOfRangeException.ThrowIfZero(policy.Revision);
-        BpfMapSpec declared = maps.PolicyMaps.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!;
-        BpfMapSpec spec = declared with { Name = $"cilium_policy_v2_{policy.EndpointId:D5}", MaxEntries = maps.PolicyEntries };
-        BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, policy.EndpointId).As<PolicyKey, PolicyEntry>();
-        try
-        {
-            bool isInSlot = IsInSlot(policy.EndpointId, map.Map);
-            bool isKnown = _applied.Remove(policy.EndpointId, out EndpointPolicy? before) && isInSlot;
-            (Dictionary<PolicyKey, PolicyEntry> upserts, List<PolicyKey> stale) = isKnown ? Compare(before!, policy) : Compare(map, policy);
-            map.UpdateBatch(upserts.Keys.ToArray(), upserts.Values.ToArray());
-            return new PreparedPolicy(policy, map, stale, NeedsSlot: !isInSlot);
-        }
-        catch
-        {
-            map.Dispose();
-            throw;
-        }
+        _applied.Remove(policy.EndpointId, out EndpointPolicy? before);
+        PreparedSlot enforced = _enforced.Prepare(policy.EndpointId, before?.Entries, policy.Entries);
+        PreparedSlot? shadow = null;
+        // What is in force does not wait for what is on trial.
+        if (policy.Shadow is { } trial)
+            Try(policy.EndpointId, trial.Entries.Count, failures, () => shadow = _shadow.Prepare(policy.EndpointId, before?.Shadow?.Entries, trial.Entries));
+        return new PreparedPolicy(shadow is null ? policy with { Shadow = null } : policy, enforced, shadow, HadNoShadow: before is { Shadow: null });
     }
 
     private void Finish(PreparedPolicy ready)
     {
-        ready.Map.DeleteBatch(CollectionsMarshal.AsSpan(ready.Stale));
-        maps.PolicyStates.Update(
-            ready.Policy.EndpointId, new PolicyState { Revision = ready.Policy.Revision, Flags = (uint)FlagsOf(ready.Policy) });
-        _applied[ready.Policy.EndpointId] = ready.Policy;
+        ready.Enforced.DeleteStale();
+        ready.Shadow?.DeleteStale();
+        EndpointPolicy policy = ready.Policy;
+        maps.PolicyStates.Update(policy.EndpointId, new PolicyState { Revision = policy.Revision, Flags = (uint)FlagsOf(policy) });
+        if (policy.Shadow is null && !ready.HadNoShadow)
+            _shadow.Remove(policy.EndpointId);
+        _applied[policy.EndpointId] = policy;
     }
 
-    // Reading a trie back costs a system call an entry; between two versions that we wrote ourselves the difference is known.
-    private static (Dictionary<PolicyKey, PolicyEntry> Upserts, List<PolicyKey> Stale) Compare(EndpointPolicy before, EndpointPolicy after)
+    private ShadowPolicy? ReadShadow(ushort endpointId, PolicyStateFlags flags)
     {
-        var upserts = new Dictionary<PolicyKey, PolicyEntry>();
-        foreach ((PolicyMapKey key, PolicyMapEntry entry) in after.Entries)
+        const PolicyStateFlags Any = PolicyStateFlags.IngressShadowed | PolicyStateFlags.EgressShadowed;
+        if ((flags & Any) == 0 || !_shadow.IsOfConfiguredSize(endpointId) || _shadow.Read(endpointId) is not { } entries)
+            return null;
+        return new ShadowPolicy
         {
-            if (!before.Entries.TryGetValue(key, out PolicyMapEntry? old) || old != entry)
-                upserts[Encode(key)] = Encode(entry);
-        }
-
-        return (upserts, [.. before.Entries.Keys.Where(key => !after.Entries.ContainsKey(key)).Select(Encode)]);
+            Ingress = flags.HasFlag(PolicyStateFlags.IngressShadowed),
+            Egress = flags.HasFlag(PolicyStateFlags.EgressShadowed),
+            Entries = entries,
+        };
     }
 
-    private static (Dictionary<PolicyKey, PolicyEntry> Upserts, List<PolicyKey> Stale) Compare(
-        BpfMap<PolicyKey, PolicyEntry> map, EndpointPolicy after)
-    {
-        Dictionary<PolicyKey, PolicyEntry> upserts = after.Entries.Values.ToDictionary(e => Encode(e.Key), Encode);
-        var stale = new List<PolicyKey>();
-        foreach ((PolicyKey key, PolicyEntry entry) in map.Entries())
-        {
-            if (!upserts.TryGetValue(key, out PolicyEntry want))
-                stale.Add(key);
-            else if (want == entry)
-                upserts.Remove(key);
-        }
-
-        return (upserts, stale);
-    }
-
-    private bool IsOfConfiguredSize(ushort endpointId)
-    {
-        using BpfMap? pinned = BpfMap.TryOpenPinned(maps.Paths.PolicyMap(endpointId));
-        return pinned?.Spec.MaxEntries == maps.PolicyEntries;
-    }
-
-    private bool IsInSlot(uint slot, BpfMap map)
-    {
-        Span<uint> id = stackalloc uint[1];
-        return maps.PolicyMaps.TryLookup(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)), MemoryMarshal.AsBytes(id)) && id[0] == map.Id;
-    }
-
-    private BpfMap OpenOrReplace(BpfMapSpec spec, ushort endpointId)
-    {
-        string path = maps.Paths.PolicyMap(endpointId);
-        try
-        {
-            return BpfMap.OpenOrCreatePinned(spec, path);
-        }
-        catch (BpfMapMismatchException)
-        {
-            // The programs use the old map until the new one, complete, takes its slot.
-            File.Delete(path);
-            return BpfMap.OpenOrCreatePinned(spec, path);
-        }
-    }
+    private static bool HaveSame(ImmutableDictionary<PolicyMapKey, PolicyMapEntry> one, ImmutableDictionary<PolicyMapKey, PolicyMapEntry> other)
+        => ReferenceEquals(one, other)
+            || (one.Count == other.Count && one.All(e => other.TryGetValue(e.Key, out PolicyMapEntry? entry) && entry == e.Value));
 
     private static PolicyStateFlags FlagsOf(EndpointPolicy policy)
         => (policy.IngressEnforced ? PolicyStateFlags.IngressEnforced : 0)
             | (policy.EgressEnforced ? PolicyStateFlags.EgressEnforced : 0)
             | (policy.Audit ? PolicyStateFlags.Audit : 0)
+            | (policy.Shadow is { Ingress: true } ? PolicyStateFlags.IngressShadowed : 0)
+            | (policy.Shadow is { Egress: true } ? PolicyStateFlags.EgressShadowed : 0)
             | PolicyStateFlags.Classes;
 
-    internal static PolicyKey Encode(PolicyMapKey key) => new()
-    {
-        PrefixLen = PrefixLength(key),
-        Identity = key.Identity.Value,
-        Direction = (byte)key.Direction,
-        Protocol = (byte)key.Protocol,
-        Port = key.Port,
-    };
-
-    private static PolicyEntry Encode(PolicyMapEntry entry) => new()
-    {
-        Precedence = entry.Precedence,
-        Cookie = entry.Cookie,
-        ProxyPort = entry.ProxyPort,
-        Flags = (byte)((entry.Deny ? PolicyFlags.Deny : 0) | (entry.LacksProxy ? PolicyFlags.NoProxy : 0)),
-        PrefixLen = (byte)(PrefixLength(entry.Key) - (uint)PolicyPrefix.Static),
-    };
-
-    private static uint PrefixLength(PolicyMapKey key)
-        => key.Protocol == L4Protocol.Any ? (uint)PolicyPrefix.Static : (uint)PolicyPrefix.Protocol + key.PortBits;
-
-    private static PolicyMapEntry Decode(PolicyKey key, PolicyEntry entry)
-    {
-        byte portBits = (byte)Math.Max(0, (int)key.PrefixLen - (int)PolicyPrefix.Protocol);
-        return new PolicyMapEntry(new PolicyMapKey(
-            (TrafficDirection)key.Direction, new SecurityIdentity(key.Identity), (L4Protocol)key.Protocol, key.Port.Value, portBits))
-        {
-            Deny = ((PolicyFlags)entry.Flags).HasFlag(PolicyFlags.Deny),
-            LacksProxy = ((PolicyFlags)entry.Flags).HasFlag(PolicyFlags.NoProxy),
-            Precedence = entry.Precedence,
-            Cookie = entry.Cookie,
-            ProxyPort = entry.ProxyPort.Value,
-        };
-    }
-
-    private sealed record PreparedPolicy(EndpointPolicy Policy, BpfMap<PolicyKey, PolicyEntry> Map, List<PolicyKey> Stale, bool NeedsSlot);
+    /// <param name="Policy">As it will be in the kernel.</param>
+    /// <param name="HadNoShadow">Nothing has to be taken away where nothing is on trial.</param>
+    private sealed record PreparedPolicy(EndpointPolicy Policy, PreparedSlot Enforced, PreparedSlot? Shadow, bool HadNoShadow);
 }

@@ -102,6 +102,15 @@ public sealed partial class Node : IDisposable
         return pod;
     }
 
+    /// <summary>The pod with an empty policy of rules on trial in place of the one in force; see <see cref="PolicyStateFlags.EgressShadowed"/>.</summary>
+    public Pod AddShadow(Pod pod)
+    {
+        BpfMap shadow = BpfMap.Create(Maps.CiliumPolicyShadow.Spec.Inner!);
+        _owned.Add(shadow);
+        _maps[Maps.CiliumPolicyShadow.Spec.Name].SetInner(BitConverter.GetBytes((uint)pod.Id), shadow);
+        return pod with { Policy = shadow.As<PolicyKey, PolicyEntry>() };
+    }
+
     /// <summary>Writes the pod's settings; identity 0 is what is left of a removed pod.</summary>
     public void Configure(Pod pod, uint identity)
         => Map(Maps.CiliumEndpointSettings).Update(

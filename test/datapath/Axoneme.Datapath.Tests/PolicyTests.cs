@@ -101,6 +101,47 @@ public sealed class PolicyTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Rules_on_trial_tell_what_they_would_deny_and_decide_nothing(Family f)
+    {
+        using var c = new Cluster(f);
+        Pod shadow = c.Node.AddShadow(c.Server);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressShadowed);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        Outcome unknown = c.Node.Send(c.Client, syn);
+        Assert.Equal(TcVerdict.Redirect, unknown.Verdict);
+        Event verdict = Assert.Single(unknown.Verdicts);
+        Assert.Equal(((byte)VerdictAction.WouldDeny, (byte)DropReason.PolicyDenied, 0u, c.Server.Id),
+            (verdict.PolicyAction, verdict.Reason, verdict.PolicyCookie, verdict.EndpointId));
+        // The connection is known now.
+        Assert.Empty(c.Node.Send(c.Client, syn with { Flags = Tcp.Ack }).Verdicts);
+
+        Node.Rule(shadow, TrafficDirection.Ingress, c.Client.Identity, 6, 81, deny: true, cookie: 7);
+        Node.Rule(shadow, TrafficDirection.Ingress, c.Client.Identity, 6, 82, cookie: 8);
+        Event denied = Assert.Single(c.Node.Send(c.Client, syn with { ToPort = 81 }).Verdicts);
+        Assert.Equal(((byte)VerdictAction.WouldDeny, (byte)DropReason.PolicyDeny, 7u), (denied.PolicyAction, denied.Reason, denied.PolicyCookie));
+        Assert.Empty(c.Node.Send(c.Client, syn with { ToPort = 82 }).Verdicts);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Rules_on_trial_tell_what_they_would_let_pass(Family f)
+    {
+        using var c = new Cluster(f);
+        Pod shadow = c.Node.AddShadow(c.Client);
+        Node.Rule(shadow, TrafficDirection.Egress, c.Server.Identity, 6, 80, cookie: 9);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced | PolicyStateFlags.EgressShadowed);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        Outcome outcome = c.Node.Send(c.Client, syn);
+        Assert.Equal(DropReason.PolicyDenied, outcome.Dropped);
+        Assert.Equal([VerdictAction.Denied, VerdictAction.WouldAllow], outcome.Verdicts.Select(v => (VerdictAction)v.PolicyAction));
+        Assert.Equal((9u, (byte)PolicyMatch.L3L4), (outcome.Verdicts[1].PolicyCookie, outcome.Verdicts[1].PolicyMatch));
+        // Of the same opinion.
+        Assert.Equal((byte)VerdictAction.Denied, Assert.Single(c.Node.Send(c.Client, syn with { ToPort = 81 }).Verdicts).PolicyAction);
+
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
+        Assert.Single(c.Node.Send(c.Client, syn).Verdicts);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Audit_lets_pass_and_says_so(Family f)
     {
         using var c = new Cluster(f);

@@ -82,6 +82,39 @@ public sealed class TargetTests
     }
 
     [Fact]
+    public async Task Policy_on_trial_comes_and_goes_beside_the_one_in_force()
+    {
+        using var test = new TestNode();
+        using DatapathMaps maps = OpenMaps(test);
+        var target = new PolicyTarget(maps);
+        var rule = new PolicyMapEntry(new(TrafficDirection.Egress, new(300), L4Protocol.Udp, 53, 16)) { Precedence = 5, Cookie = 7, ProxyPort = 10053 };
+        var trial = new PolicyMapEntry(new(TrafficDirection.Egress, new(301), L4Protocol.Tcp, 80, 16)) { Deny = true, Cookie = 8 };
+        ImmutableDictionary<PolicyMapKey, PolicyMapEntry> entries = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty.Add(rule.Key, rule);
+        EndpointPolicy plain = new(42, Revision: 1) { EgressEnforced = true, Entries = entries };
+        EndpointPolicy tried = plain with { Shadow = new ShadowPolicy { Egress = true, Entries = entries.Add(trial.Key, trial) } };
+        EndpointPolicy changed = plain with { Shadow = new ShadowPolicy { Ingress = true, Egress = true, Entries = entries } };
+        foreach (EndpointPolicy policy in new[] { tried, changed, plain, tried, plain })
+        {
+            await ApplyAll<ushort, EndpointPolicy>(target, policy);
+            EndpointPolicy read = target.Read(42)!;
+            Assert.True(target.IsSame(policy, read));
+            Assert.Equal(policy.Shadow is null, read.Shadow is null);
+            Assert.Equal(policy.Shadow is null, !File.Exists(test.Paths.Map("cilium_policy_shadow_00042")));
+            Assert.Equal([policy], new[] { plain, tried, changed }.Where(p => target.IsSame(p, read)));
+        }
+
+        // What a run before left is taken over, and taken away with the endpoint.
+        await ApplyAll<ushort, EndpointPolicy>(target, tried);
+        var restarted = new PolicyTarget(maps);
+        Assert.True(restarted.IsSame(tried, (await restarted.ReadActualAsync(Cancellation))[42]));
+        await ApplyAll<ushort, EndpointPolicy>(restarted, changed);
+        Assert.True(restarted.IsSame(changed, restarted.Read(42)!));
+        restarted.Remove(42);
+        Assert.False(File.Exists(test.Paths.Map("cilium_policy_shadow_00042")));
+        Assert.Equal(0u, maps.PolicyStates.TryLookup(42, out PolicyState state) ? state.Flags : 0);
+    }
+
+    [Fact]
     public async Task Maps_of_versions_without_classes_say_of_each_class_what_they_say_of_anyone()
     {
         using var test = new TestNode();
