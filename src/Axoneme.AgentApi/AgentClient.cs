@@ -117,6 +117,10 @@ public sealed class AgentClient : IDisposable
     public Task<TableContents> GetTableAsync(string name, CancellationToken cancellation = default)
         => GetAsync($"/tables/{Uri.EscapeDataString(name)}", AgentJson.Default.TableContents, cancellation);
 
+    /// <summary>Everything that the agent computes policy from. Large in a large cluster.</summary>
+    public Task<PolicyInputs> GetPolicyInputsAsync(CancellationToken cancellation = default)
+        => GetAsync("/axoneme/objects", AgentJson.Default.PolicyInputs, cancellation);
+
     public void Dispose() => _http.Dispose();
 
     private async Task<T> GetAsync<T>(

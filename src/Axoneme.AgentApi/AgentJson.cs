@@ -30,5 +30,6 @@ namespace Axoneme.AgentApi;
 [JsonSerializable(typeof(IReadOnlyList<MetricSeries>))]
 [JsonSerializable(typeof(IReadOnlyList<TableSummary>))]
 [JsonSerializable(typeof(TableContents))]
+[JsonSerializable(typeof(PolicyInputs))]
 [JsonSerializable(typeof(ApiError))]
 public sealed partial class AgentJson : JsonSerializerContext;

@@ -88,6 +88,7 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
         ["v1", "policy", "selectors"] => Reply(() => ApiReply.Of(_policies.PeerSelectors(), AgentJson.Default.IReadOnlyListSelectorModel)),
         ["v1", "policy", "subject-selectors"]
             => Reply(() => ApiReply.Of(_policies.SubjectSelectors(), AgentJson.Default.IReadOnlyListSelectorModel)),
+        ["v1", "axoneme", "objects"] => Reply(() => ApiReply.Of(PolicyInputsView.Of(sources), AgentJson.Default.PolicyInputs)),
         ["v1", "tables"] => Reply(() => ApiReply.Of(Tables(), AgentJson.Default.IReadOnlyListTableSummary)),
         ["v1", "tables", var name] => Reply(() => ApiReply.Of(Table(name), AgentJson.Default.TableContents)),
         _ => null,

@@ -7,6 +7,8 @@ using Google.Protobuf.Collections;
 
 namespace Axoneme.Cli.Hubble;
 
+using Policy = Axoneme.Hubble.Api.Policy;
+
 /// <summary>The words of a flow: hosts, identities, type, verdict, summary.</summary>
 internal static class FlowText
 {

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Network;
+using Axoneme.Policy;
+using Axoneme.Policy.Explain;
+
+namespace Axoneme.Cli.Explanations;
+
+/// <summary>An explanation for people: the verdict first, then each step in the order in which a packet meets it.</summary>
+internal sealed class ExplanationText(TextWriter output)
+{
+    // Rules that do not match are context; a policy with hundreds of them would bury the rest.
+    private const int ShownMismatches = 8;
+    private const int ShownBackends = 6;
+    private const int Indent = 14;
+
+    public void Write(Explanation explanation, VerdictChange? change)
+    {
+        string verdict = explanation.Allowed ? "ALLOWED" : explanation.Denied ? "DENIED" : "DEPENDS ON THE BACKEND";
+        output.WriteLine($"{verdict}: {explanation.Source} -> {explanation.Asked} port {explanation.Port}");
+        if (explanation.Service is { } service)
+            WriteService(service);
+        for (int i = 0; i < explanation.Paths.Length; i++)
+        {
+            output.WriteLine();
+            if (explanation.Paths.Length > 1)
+                output.WriteLine($"Backend {i + 1} of {explanation.Paths.Length}: {(explanation.Paths[i].Allowed ? "allowed" : "denied")}");
+            WritePath(explanation.Paths[i]);
+        }
+
+        foreach (string note in explanation.Notes)
+            Step("note", note);
+        if (change is not null)
+            WriteChange(explanation, change);
+    }
+
+    private void WriteService(ServiceTranslation service)
+    {
+        string list = string.Join(", ", service.Backends.Take(ShownBackends).Select(b => $"{b.End} port {b.Port}"));
+        string more = service.Backends.Length > ShownBackends ? $" and {service.Backends.Length - ShownBackends} more" : "";
+        string from = service.BySelector ? ", by its selector" : "";
+        Step("service", service.Backends.IsEmpty
+            ? $"{service.Service} port {service.Port} has no ready backend{from}: connections are refused before policy is asked"
+            : $"{service.Service} port {service.Port} is translated to {(service.Backends.Length == 1 ? "its backend" : $"one of {service.Backends.Length} backends")}{from}: {list}{more}");
+        if (!service.Backends.IsEmpty)
+            Step("", "policy is asked about the backend and its port, not about the service");
+    }
+
+    private void WritePath(ConnectionPath path)
+    {
+        Step("source", Describe(path.Source, path.SourceIdentity));
+        Step("destination", $"{Describe(path.Destination, path.DestinationIdentity)}, port {PortText.Of(path.Protocol, path.Port)}");
+        if (!path.Likewise.IsEmpty)
+            Step("", $"the same holds for {string.Join(", ", path.Likewise.Take(ShownBackends))}{(path.Likewise.Length > ShownBackends ? " ..." : "")}");
+        if (path.IsHairpin)
+        {
+            Step("policy", "a pod that reaches itself is not asked");
+            return;
+        }
+
+        WriteDecision("egress", path.Egress);
+        if (path.Egress.Allows)
+            WriteDecision("ingress", path.Ingress);
+        else
+            Step("ingress", $"not reached; it would be {(path.Ingress.Allows ? "allowed" : "denied as well")}");
+        if (!path.Egress.Allows && !path.Ingress.Allows)
+            WriteDecision("", path.Ingress);
+        Step("replies", path.Allowed ? "pass in both directions without a rule, as connection tracking knows the connection" : "there are none");
+    }
+
+    private static string Describe(TrafficEnd end, SecurityIdentity identity)
+    {
+        string address = end.Address is { } a && end.Kind != TrafficEndKind.Address ? $" {a}" : "";
+        string node = end.Kind == TrafficEndKind.Pod && end.Node.Length > 0 ? $" on {end.Node}" : "";
+        string labels = end.Pod is { } pod ? $": {Labels(pod)}" : SecurityIdentity.ReservedNames.TryGetValue(identity.Value, out string? name) ? $" ({name})" : "";
+        return $"{end}{address}{node}, identity {identity.Value}{labels}";
+    }
+
+    // The labels that people gave; those of namespace, cluster and account are in the JSON.
+    private static string Labels(ClusterPod pod)
+        => string.Join(", ", pod.Labels.Where(l => l.Source == Label.Kubernetes && pod.Own.ContainsKey(l.Key)).Select(l => $"{l.Key}={l.Value}").DefaultIfEmpty("no labels"));
+
+    private void WriteDecision(string title, Decision decision)
+    {
+        string direction = decision.Direction == TrafficDirection.Egress ? "egress" : "ingress";
+        string policies = string.Join(", ", decision.Deciding.Select(r => r.Policy).Distinct());
+        Step(title, decision.Kind switch
+        {
+            DecisionKind.Open => $"allowed: no policy restricts {direction} of {decision.End}",
+            DecisionKind.NotPoliced => $"allowed: {decision.End} has no {direction} policy of its own here",
+            DecisionKind.Allowed => $"allowed by {string.Join(", ", decision.Deciding)}",
+            DecisionKind.AllowedByDefault => decision.Rules.Any(r => r.Rule.DefaultDeny)
+                ? "allowed: a node reaches its own pods (allow-localhost)" : $"allowed: the policies that select {decision.End} do not close the direction",
+            DecisionKind.Denied => $"DENIED by {string.Join(", ", decision.Deciding)}",
+            _ when decision.Deciding.IsEmpty => $"DENIED by default: no policy selects {decision.End}, and enforcement is always on",
+            _ => $"DENIED by default: {policies} {(decision.Deciding.Select(r => r.Policy).Distinct().Count() == 1 ? "selects" : "select")} {decision.End}, and no rule matches",
+        });
+        foreach (RuleCheck check in decision.Rules.Where(r => r.Decides))
+            Rule(check, check.Rule.Action == RuleAction.Deny ? "denies" : "allows");
+        foreach (RuleCheck check in decision.Rules.Where(r => r.Matches && !r.Decides))
+            Rule(check, "matches and is outdone");
+        RuleCheck[] mismatches = [.. decision.Rules.Where(r => !r.Matches)];
+        foreach (RuleCheck check in mismatches.Take(ShownMismatches))
+            Rule(check, check.PeerMatches ? "other port" : check.PortMatches ? "other peer" : "other peer and port");
+        if (mismatches.Length > ShownMismatches)
+            Step("", $"  and {mismatches.Length - ShownMismatches} more rules that do not match");
+        if (decision is { Allows: true, Redirect: DnsRedirect dns })
+            Step("", $"  the DNS proxy answers questions for {string.Join(", ", dns.Names.Take(ShownBackends).Select(n => n.Text))} and refuses others");
+        else if (decision is { Allows: true, Redirect: not null })
+            Step("", "  the proxy examines what is sent");
+    }
+
+    private void Rule(RuleCheck check, string outcome)
+    {
+        string word = check.Rule.Direction == TrafficDirection.Ingress ? "from" : "to";
+        Step("", $"  {check.Rule.Origin}: {(check.Rule.Action == RuleAction.Deny ? "deny " : "")}{word} {RuleText.PeersOf(check.Rule)}, {RuleText.PortsOf(check.Rule)} ({outcome})");
+    }
+
+    private void WriteChange(Explanation explanation, VerdictChange change)
+    {
+        string wanted = explanation.Denied ? "allow" : "deny";
+        output.WriteLine();
+        if (!change.Flips)
+        {
+            output.WriteLine($"No rule of a policy would {wanted} it: {(explanation.Denied ? "the present rules have to be changed" : "neither end has a policy here")}.");
+            if (change.Changed.IsEmpty)
+                return;
+        }
+
+        if (!change.Changed.IsEmpty)
+        {
+            output.WriteLine($"To {wanted} it, remove or narrow, because nothing that is added outdoes it:");
+            foreach (RuleToChange rule in change.Changed)
+                output.WriteLine($"  {rule.Rule}: {rule.Peers}, {rule.Ports}");
+        }
+
+        if (change.Added.IsEmpty)
+            return;
+        ImmutableArray<RuleOrigin> allowing = explanation.Denied ? [] : [.. explanation.Paths.SelectMany(p => p.Egress.Deciding.Concat(p.Ingress.Deciding)).Distinct()];
+        if (!allowing.IsEmpty)
+            output.WriteLine($"It is allowed by {string.Join(", ", allowing)}; without touching what else these allow:");
+        output.WriteLine($"The smallest {(change.Changed.IsEmpty ? "" : "further ")}change that would {wanted} it:");
+        output.WriteLine();
+        output.Write(YamlWriter.Write(change.Added));
+    }
+
+    private void Step(string title, string text) => output.WriteLine($"{title.PadRight(Indent)}{text}");
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Dns;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+
+namespace Axoneme.Policy.Explain;
+
+/// <summary>
+/// The agent's policy engine, filled from objects: every pod has its identity, every policy is translated as on a node. Endpoints join it when
+/// they are asked about. Not thread-safe.
+/// </summary>
+public sealed class ClusterModel
+{
+    private readonly Dictionary<LabelSet, SecurityIdentity> _identities = [];
+    private readonly Dictionary<(SecurityIdentity, NamedPorts), ushort> _endpoints = [];
+    private readonly Dictionary<ResourceName, ClusterPod> _pods = [];
+    private readonly Dictionary<IpAddress, ClusterPod> _podsByAddress = [];
+    private readonly Dictionary<IpAddress, string> _nodesByAddress = [];
+    private readonly HashSet<IpAddress> _apiServers = [];
+    private readonly Dictionary<string, SecurityIdentity> _byNames = [];
+    private uint _nextIdentity = SecurityIdentity.MinimalAllocated;
+    private uint _nextName = SecurityIdentity.LocalCidrScope + 0x80_0000;
+    private bool _changed = true;
+
+    public ClusterModel(ClusterObjects objects)
+    {
+        ArgumentNullException.ThrowIfNull(objects);
+        Objects = objects;
+        Engine = new PolicyEngine(objects.Options);
+        foreach (CiliumIdentity identity in objects.Of<CiliumIdentity>())
+        {
+            if (uint.TryParse(identity.Metadata.Name, out uint number) && identity.SecurityLabels is { Count: > 0 } labels)
+                _identities.TryAdd(PodLabels.FromSecurityLabels(labels), new SecurityIdentity(number));
+        }
+
+        AddPods();
+        AddNodes();
+        AddIdentities();
+        AddPolicies();
+    }
+
+    public ClusterObjects Objects { get; }
+
+    public PolicyEngine Engine { get; }
+
+    /// <summary>By name; workloads that have no pods are among them.</summary>
+    public IReadOnlyDictionary<ResourceName, ClusterPod> Pods => _pods;
+
+    public IReadOnlyDictionary<IpAddress, string> NodesByAddress => _nodesByAddress;
+
+    /// <summary>Policies that are not in force, or do less than they say, each with the reason.</summary>
+    public IReadOnlyList<PolicyStatus> Findings { get; private set; } = [];
+
+    public ClusterPod? FindPod(IpAddress address) => _podsByAddress.GetValueOrDefault(address);
+
+    public bool IsApiServer(IpAddress address) => _apiServers.Contains(address);
+
+    public LabelSet LabelsOf(SecurityIdentity identity) => Engine.FindIdentity(identity)?.Labels ?? LabelSet.Empty;
+
+    /// <summary>The endpoint that stands for the pod.</summary>
+    public ushort EndpointOf(ClusterPod pod)
+    {
+        ArgumentNullException.ThrowIfNull(pod);
+        if (_endpoints.TryGetValue((pod.Identity, pod.Ports), out ushort known))
+            return known;
+        ushort id = checked((ushort)(_endpoints.Count + 1));
+        _endpoints[(pod.Identity, pod.Ports)] = id;
+        Engine.UpsertEndpoint(id, pod.Identity, pod.Labels, pod.Ports);
+        _changed = true;
+        return id;
+    }
+
+    /// <summary>The policy of the endpoint with everything that was said so far.</summary>
+    public EndpointPolicy PolicyOf(ushort endpoint)
+    {
+        if (_changed)
+            Engine.Commit();
+        _changed = false;
+        return Engine.FindEndpoint(endpoint)!;
+    }
+
+    /// <summary>The identity that packets to or from an address outside have on a node.</summary>
+    public SecurityIdentity IdentityOf(IpAddress address)
+    {
+        IpPrefix? longest = null;
+        SecurityIdentity found = Objects.Options.DualStack
+            ? (address.IsV6 ? SecurityIdentity.WorldIPv6 : SecurityIdentity.WorldIPv4) : SecurityIdentity.World;
+        IEnumerable<KeyValuePair<IpPrefix, SecurityIdentity>> learnt = Objects.Addresses.Select(a => KeyValuePair.Create(a.Prefix, a.Identity));
+        foreach ((IpPrefix prefix, SecurityIdentity identity) in Engine.Prefixes.Concat(learnt))
+        {
+            if (prefix.Contains(address) && (longest is null || prefix.Length >= longest.Value.Length))
+                (longest, found) = (prefix, identity);
+        }
+
+        return found;
+    }
+
+    /// <summary>The identity of an address that a lookup of the name gives: one for the set of patterns in use that match it.</summary>
+    public SecurityIdentity IdentityOfName(string name)
+    {
+        // The pattern's text is the label that selectors of names look for.
+        string[] matching =
+        [
+            .. Engine.DescribeSelectors().Select(s => s.Selector.Text).Where(t => t.StartsWith(NameSelector, StringComparison.Ordinal))
+                .Select(t => t[NameSelector.Length..]).Where(p => Matches(p, name)).Distinct().Order(StringComparer.Ordinal),
+        ];
+        string key = string.Join(' ', matching);
+        if (matching.Length == 0)
+            return Objects.Options.DualStack ? SecurityIdentity.WorldIPv4 : SecurityIdentity.World;
+        if (_byNames.TryGetValue(key, out SecurityIdentity known))
+            return known;
+        var id = new SecurityIdentity(_nextName++);
+        LabelSet world = LabelSet.Reserved(Objects.Options.DualStack ? "world-ipv4" : "world");
+        Engine.UpsertIdentity(id, LabelSet.From(matching.Select(p => new Label("fqdn", p, "")).Concat(world)));
+        _changed = true;
+        return _byNames[key] = id;
+    }
+
+    public static bool Matches(string pattern, string name)
+        => (DnsPattern.TryParseName(pattern, out DnsPattern parsed, out _) || DnsPattern.TryParsePattern(pattern, out parsed, out _))
+            && parsed.Matches(name);
+
+    private const string NameSelector = "fqdn ";
+
+    private SecurityIdentity IdentityFor(LabelSet labels)
+    {
+        if (_identities.TryGetValue(labels, out SecurityIdentity known))
+            return known;
+        HashSet<SecurityIdentity> taken = [.. _identities.Values];
+        while (taken.Contains(new SecurityIdentity(_nextIdentity)))
+            _nextIdentity++;
+        return _identities[labels] = new SecurityIdentity(_nextIdentity++);
+    }
+
+    private void AddPods()
+    {
+        foreach (ClusterPod pod in PodReader.Read(Objects, IdentityFor))
+        {
+            _pods[pod.Name] = pod;
+            if (pod.HostNetwork)
+                continue;
+            foreach (IpAddress address in pod.Addresses)
+                _podsByAddress[address] = pod;
+        }
+    }
+
+    private void AddNodes()
+    {
+        foreach (Node node in Objects.Of<Node>())
+        {
+            foreach (NodeAddress address in node.Status.Addresses ?? [])
+                NoteNode(address.Address, node.Metadata.Name);
+        }
+
+        foreach (CiliumNode node in Objects.Of<CiliumNode>())
+        {
+            foreach (CiliumNodeAddress address in node.Spec.Addresses ?? [])
+                NoteNode(address.Ip, node.Metadata.Name);
+        }
+
+        foreach (EndpointSlice slice in Objects.Of<EndpointSlice>())
+        {
+            if (slice.Metadata.Namespace != "default" || slice.Metadata.Label("kubernetes.io/service-name") != "kubernetes")
+                continue;
+            foreach (string text in (slice.Endpoints ?? []).SelectMany(e => e.Addresses ?? []))
+            {
+                if (IpAddress.TryParse(text, out IpAddress address))
+                    _apiServers.Add(address);
+            }
+        }
+    }
+
+    private void NoteNode(string? text, string name)
+    {
+        if (IpAddress.TryParse(text, out IpAddress address))
+            _nodesByAddress[address] = name;
+    }
+
+    private void AddIdentities()
+    {
+        foreach ((LabelSet labels, SecurityIdentity id) in _identities)
+            Engine.UpsertIdentity(id, labels);
+        foreach (IGrouping<SecurityIdentity, ClusterPod> pods in _pods.Values.GroupBy(p => p.Identity))
+            Engine.UpsertIdentity(pods.Key, pods.First().Labels, NamedPorts.From(pods.SelectMany(p => p.Ports.Ports)));
+        foreach (KnownAddress address in Objects.Addresses)
+        {
+            // The numbers are those of the agent, where blocks and names get theirs from one range.
+            if (CidrLabels.Find(address.Labels) != address.Prefix || !Engine.RestorePrefix(address.Prefix, address.Identity))
+                Engine.UpsertIdentity(address.Identity, address.Labels);
+        }
+    }
+
+    private void AddPolicies()
+    {
+        var repository = new PolicyRepository(Engine);
+        var findings = new List<PolicyStatus>();
+        foreach (CiliumCIDRGroup group in Objects.Of<CiliumCIDRGroup>())
+            repository.Upsert(group, out _);
+        foreach (Resource item in Objects.Items)
+        {
+            PolicyStatus? status = item switch
+            {
+                NetworkPolicy policy => repository.Upsert(policy),
+                CiliumNetworkPolicy policy => repository.Upsert(policy),
+                CiliumClusterwideNetworkPolicy policy => repository.Upsert(policy),
+                _ => null,
+            };
+            if (status is { Message.Length: > 0 })
+                findings.Add(status);
+        }
+
+        Findings = findings;
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Network;
+
+namespace Axoneme.Policy.Explain;
+
+public enum DecisionKind : byte
+{
+    /// <summary>No policy restricts the direction.</summary>
+    Open,
+
+    /// <summary>The end has no policy of its own: it is outside, or a node without host firewall.</summary>
+    NotPoliced,
+
+    /// <summary>Rules allow it.</summary>
+    Allowed,
+
+    /// <summary>No policy asked for it: probes of the own node, or a direction that no policy closes by default.</summary>
+    AllowedByDefault,
+
+    /// <summary>Rules deny it.</summary>
+    Denied,
+
+    /// <summary>Policies close the direction and no rule matches.</summary>
+    DefaultDeny,
+}
+
+/// <summary>One rule that selects the end, held against the connection.</summary>
+/// <param name="Rule">The rule.</param>
+/// <param name="PeerMatches">It speaks about the other end.</param>
+/// <param name="PortMatches">It speaks about the port.</param>
+/// <param name="Decides">It is among those that decided.</param>
+public sealed record RuleCheck(NetworkRule Rule, bool PeerMatches, bool PortMatches, bool Decides)
+{
+    public bool Matches => PeerMatches && PortMatches;
+}
+
+/// <summary>What one end's policy says.</summary>
+/// <param name="Direction">Seen from <paramref name="End"/>.</param>
+/// <param name="End">The end that is asked.</param>
+/// <param name="Kind">The decision.</param>
+/// <param name="Deciding">For a default deny, the rules that close the direction; otherwise those that match and win.</param>
+/// <param name="Rules">All rules of the direction that select the end, in order.</param>
+/// <param name="Redirect">Where allowed traffic is sent to be examined; null: straight on.</param>
+public sealed record Decision(
+    TrafficDirection Direction, TrafficEnd End, DecisionKind Kind, ImmutableArray<RuleOrigin> Deciding, ImmutableArray<RuleCheck> Rules, Redirect? Redirect)
+{
+    public bool Allows => Kind is not (DecisionKind.Denied or DecisionKind.DefaultDeny);
+}
+
+/// <summary>A connection between two ends after service translation.</summary>
+/// <param name="Source">Who opens it.</param>
+/// <param name="SourceIdentity">As the destination's node sees it.</param>
+/// <param name="Destination">Who gets it.</param>
+/// <param name="DestinationIdentity">As the source's node sees it.</param>
+/// <param name="Protocol">Never Any.</param>
+/// <param name="Port">Of the destination, or the ICMP type.</param>
+/// <param name="Egress">Of the source.</param>
+/// <param name="Ingress">Of the destination.</param>
+public sealed record ConnectionPath(
+    TrafficEnd Source, SecurityIdentity SourceIdentity, TrafficEnd Destination, SecurityIdentity DestinationIdentity, L4Protocol Protocol, ushort Port,
+    Decision Egress, Decision Ingress)
+{
+    public bool Allowed => Egress.Allows && Ingress.Allows;
+
+    /// <summary>Other backends of the service for which everything is the same.</summary>
+    public ImmutableArray<TrafficEnd> Likewise { get; init; } = [];
+
+    /// <summary>A pod reaches itself without asking anybody.</summary>
+    public bool IsHairpin { get; init; }
+}
+
+/// <summary>What becomes of a connection, and why.</summary>
+/// <param name="Source">Who opens it.</param>
+/// <param name="Asked">The destination as it was asked for.</param>
+/// <param name="Port">As it was asked for.</param>
+/// <param name="Service">Null: the destination is no service.</param>
+/// <param name="Paths">One for each kind of backend; none for a service without backends.</param>
+public sealed record Explanation(TrafficEnd Source, string Asked, PortText Port, ServiceTranslation? Service, ImmutableArray<ConnectionPath> Paths)
+{
+    public bool Allowed => !Paths.IsEmpty && Paths.All(p => p.Allowed);
+
+    public bool Denied => Paths.All(p => !p.Allowed);
+
+    /// <summary>What the reader has to know besides, in sentences.</summary>
+    public ImmutableArray<string> Notes { get; init; } = [];
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+
+namespace Axoneme.Policy.Explain;
+
+/// <summary>Says what the policies of a cluster make of a connection, with the engine and the maps' rules of evaluation that nodes use.</summary>
+public sealed class FlowExplainer(ClusterModel model)
+{
+    private readonly EndResolver _ends = new(model);
+
+    /// <param name="from">Pod, workload, address or entity.</param>
+    /// <param name="to">The same, or a service or a DNS name.</param>
+    /// <param name="port">Of the destination, or of the service.</param>
+    /// <exception cref="UnknownEndException">An end or the port does not exist.</exception>
+    public Explanation Explain(string from, string to, PortText port)
+    {
+        ArgumentNullException.ThrowIfNull(port);
+        TrafficEnd source = _ends.Resolve(from);
+        if (source.Kind == TrafficEndKind.DnsName)
+            throw new UnknownEndException($"'{from}' cannot open a connection: give NAMESPACE/POD, an address or an entity");
+        if (_ends.FindService(to) is not { } service)
+        {
+            TrafficEnd destination = _ends.Resolve(to);
+            ConnectionPath path = PathBetween(source, destination, port.Protocol, NumberOf(port, destination));
+            return new Explanation(source, to, port, null, [path]) { Notes = [.. Notes(path)] };
+        }
+
+        ServiceTranslation translation = new ServiceBackends(model, _ends).Translate(service, port);
+        IEnumerable<ConnectionPath> paths = translation.Backends.Select(b => PathBetween(source, b.End, port.Protocol, b.Port));
+        ImmutableArray<ConnectionPath> groups =
+        [
+            .. paths.GroupBy(p => (p.DestinationIdentity, p.Destination.Pod?.Ports, p.SourceIdentity, p.Port, p.IsHairpin))
+                .Select(g => g.First() with { Likewise = [.. g.Skip(1).Select(p => p.Destination)] }),
+        ];
+        return new Explanation(source, to, port, translation, groups) { Notes = [.. groups.SelectMany(Notes).Distinct()] };
+    }
+
+    /// <summary>One connection between ends that are known, without a service.</summary>
+    public ConnectionPath PathBetween(TrafficEnd source, TrafficEnd destination, L4Protocol protocol, ushort port)
+    {
+        ArgumentNullException.ThrowIfNull(source);
+        ArgumentNullException.ThrowIfNull(destination);
+        SecurityIdentity sourceIdentity = source.SeenFrom(destination);
+        SecurityIdentity destinationIdentity = destination.SeenFrom(source);
+        bool isHairpin = source.Pod is not null && source.Pod == destination.Pod && source.Pod.Workload.Length == 0;
+        Decision egress = Decide(TrafficDirection.Egress, source, destinationIdentity, protocol, port, isHairpin);
+        Decision ingress = Decide(TrafficDirection.Ingress, destination, sourceIdentity, protocol, port, isHairpin);
+        return new ConnectionPath(source, sourceIdentity, destination, destinationIdentity, protocol, port, egress, ingress) { IsHairpin = isHairpin };
+    }
+
+    private Decision Decide(
+        TrafficDirection direction, TrafficEnd end, SecurityIdentity peer, L4Protocol protocol, ushort port, bool isHairpin)
+    {
+        if (end.Pod is not { } pod || isHairpin)
+            return new Decision(direction, end, DecisionKind.NotPoliced, [], [], null);
+        ushort endpoint = model.EndpointOf(pod);
+        EndpointPolicy policy = model.PolicyOf(endpoint);
+        PolicyVerdict verdict = policy.IsEnforced(direction) ? PolicyEvaluator.Evaluate(policy, direction, peer, protocol, port) : default;
+        var identity = model.Engine.FindIdentity(peer);
+        ImmutableArray<RuleCheck> rules =
+        [
+            .. model.Engine.RulesOf(endpoint).Where(r => r.Direction == direction && !r.Shadow).OrderBy(r => r.Tier).ThenBy(r => r.Order).ThenBy(r => r.Origin)
+                .Select(r => Check(r, identity, pod.Ports, protocol, port, verdict.Entry)),
+        ];
+        (DecisionKind kind, IEnumerable<RuleOrigin> deciding) = verdict.Entry switch
+        {
+            _ when !policy.IsEnforced(direction) => (DecisionKind.Open, []),
+            null => (DecisionKind.DefaultDeny, rules.Where(r => r.Rule.DefaultDeny).Select(r => r.Rule.Origin)),
+            { Deny: true } entry => (DecisionKind.Denied, entry.Origins.Rules),
+            { Origins.Rules.IsEmpty: true } => (DecisionKind.AllowedByDefault, []),
+            var entry => (DecisionKind.Allowed, entry.Origins.Rules),
+        };
+        return new Decision(direction, end, kind, [.. deciding], rules, verdict.Entry?.Redirect);
+    }
+
+    private static RuleCheck Check(
+        NetworkRule rule, PolicyIdentity? peer, NamedPorts subjectPorts, L4Protocol protocol, ushort port, PolicyEntry? winner)
+    {
+        bool peerMatches = rule.Peers is not { } peers || (peer is not null && peers.Any(p => p.Matches(peer)));
+        NamedPorts named = rule.Direction == TrafficDirection.Ingress ? subjectPorts : peer?.Ports ?? NamedPorts.Empty;
+        bool portMatches = rule.Ports.Any(match => match.Name is { } name
+            ? named.Find(name, match.Protocol).Any(p => p.Protocol == protocol && p.Port == port)
+            : match.Protocol == L4Protocol.Any || (match.Protocol == protocol && port >= match.First && port <= match.Last));
+        return new RuleCheck(rule, peerMatches, portMatches, winner?.Origins.Rules.Contains(rule.Origin) == true);
+    }
+
+    private static ushort NumberOf(PortText port, TrafficEnd destination)
+    {
+        if (port.Number is { } number)
+            return number;
+        if (destination.Pod is not { } pod)
+            throw new UnknownEndException($"port {port} is a name, and {destination} has no named ports: give the number");
+        NamedPort? found = pod.Ports.Find(port.Name, port.Protocol).Select(p => (NamedPort?)p).FirstOrDefault();
+        if (found is { } named)
+            return named.Port;
+        string known = pod.Ports.Ports.IsEmpty ? "it has none"
+            : $"it has {string.Join(", ", pod.Ports.Ports.Select(p => $"{p.Name} ({PortText.Of(p.Protocol, p.Port)})"))}";
+        throw new UnknownEndException($"{destination} has no container port {port}: {known}");
+    }
+
+    private IEnumerable<string> Notes(ConnectionPath path)
+    {
+        foreach (TrafficEnd end in new[] { path.Source, path.Destination })
+        {
+            if (end.Pod is { Workload.Length: > 0 } pod)
+                yield return $"{pod.Name} is the template of a {pod.Workload}: there is no pod of it here";
+            if (end.Kind == TrafficEndKind.Node && end.Node.Length == 0)
+                yield return $"the node of {end} is not known; it is taken for another one than the other end's";
+        }
+
+        if (path.Destination.Kind == TrafficEndKind.DnsName && model.LabelsOf(path.DestinationIdentity).All(l => l.Source != "fqdn"))
+            yield return $"no toFQDNs rule names {path.Destination}: its addresses count as the world, or as the address blocks that hold them";
+        else if (path.Destination.Kind == TrafficEndKind.DnsName)
+            yield return $"rules by name hold for the addresses that {path.Source} got in answers for {path.Destination} through the DNS proxy";
+        foreach (PolicyStatus finding in model.Findings)
+            yield return $"{finding.Policy} {(finding.Valid ? "does less than it says" : "is invalid and has no effect")}: {finding.Message.Replace('\n', ';')}";
+    }
+}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using System.Text.Json.Nodes;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+
+namespace Axoneme.Policy.Explain;
+
+/// <summary>A rule of the user's that has to go or to be narrowed, because nothing that is added can outdo it.</summary>
+/// <param name="Rule">Where it is.</param>
+/// <param name="Peers">Whom it speaks about.</param>
+/// <param name="Ports">About which ports.</param>
+public sealed record RuleToChange(RuleOrigin Rule, string Peers, string Ports);
+
+/// <summary>What turns the verdict round, and as little besides as possible.</summary>
+/// <param name="Added">New policies, ready to be applied.</param>
+/// <param name="Changed">Rules of present policies that have to be removed or narrowed before.</param>
+/// <param name="Flips">The engine agrees: with the change the verdict is the other one.</param>
+public sealed record VerdictChange(ImmutableArray<JsonObject> Added, ImmutableArray<RuleToChange> Changed, bool Flips);
+
+/// <summary>
+/// Finds the smallest change of policy for a verdict, by making it and asking again: an allow at each end that refuses, or one deny where a
+/// connection is allowed.
+/// </summary>
+public sealed class SmallestChange(ClusterObjects objects)
+{
+    // Two ends, each with an allow to add, and rules in the way of it; whatever needs more is not a small change.
+    private const int MaximalSteps = 16;
+
+    public VerdictChange Find(Explanation explanation)
+    {
+        ArgumentNullException.ThrowIfNull(explanation);
+        ConnectionPath path = explanation.Denied ? explanation.Paths[0] : explanation.Paths.First(p => p.Allowed);
+        return explanation.Denied ? Allow(path) : Deny(path);
+    }
+
+    /// <summary>The present objects with the change made.</summary>
+    public static ClusterObjects Apply(ClusterObjects objects, VerdictChange change)
+    {
+        ArgumentNullException.ThrowIfNull(objects);
+        ArgumentNullException.ThrowIfNull(change);
+        objects = objects.With(change.Added.Select(PolicyManifest.ToCilium));
+        return change.Changed.Aggregate(objects, (o, rule) => RuleRemoval.Remove(o, rule.Rule));
+    }
+
+    private VerdictChange Allow(ConnectionPath wanted)
+    {
+        var change = new VerdictChange([], [], false);
+        for (int step = 0; step < MaximalSteps; step++)
+        {
+            ConnectionPath path = Replay(change, wanted);
+            if (path.Allowed)
+                return change with { Flips = true };
+            Decision decision = path.Egress.Allows ? path.Ingress : path.Egress;
+            VerdictChange next = decision.Kind == DecisionKind.DefaultDeny
+                ? change with { Added = [.. change.Added.Append(AllowAt(decision, path)).DistinctBy(NameOf)] }
+                : change with { Changed = [.. change.Changed.Concat(decision.Rules.Where(r => r.Decides).Select(ToChange)).DistinctBy(c => c.Rule)] };
+            // What is there already did not help, and will not.
+            if (next.Added.Length + next.Changed.Length == change.Added.Length + change.Changed.Length)
+                break;
+            change = next;
+        }
+
+        return change;
+    }
+
+    // The end that is easier to hold on to: the receiver, unless it is outside.
+    private VerdictChange Deny(ConnectionPath path)
+    {
+        Decision decision = path.Ingress.Kind != DecisionKind.NotPoliced ? path.Ingress : path.Egress;
+        if (decision.Kind == DecisionKind.NotPoliced)
+            return new VerdictChange([], [], false);
+        var change = new VerdictChange([DenyAt(decision, path)], [], false);
+        for (int step = 0; step < MaximalSteps; step++)
+        {
+            ConnectionPath now = Replay(change, path);
+            if (!now.Allowed)
+                return change with { Flips = true };
+            // Only an earlier tier outdoes a deny.
+            Decision remaining = decision.Direction == TrafficDirection.Ingress ? now.Ingress : now.Egress;
+            RuleToChange[] stronger = [.. remaining.Rules.Where(r => r.Decides).Select(ToChange)];
+            if (stronger.Length == 0)
+                break;
+            change = change with { Changed = change.Changed.AddRange(stronger) };
+        }
+
+        return change;
+    }
+
+    private ConnectionPath Replay(VerdictChange change, ConnectionPath path)
+    {
+        var model = new ClusterModel(Apply(objects, change));
+        var explainer = new FlowExplainer(model);
+        return explainer.PathBetween(Again(model, path.Source), Again(model, path.Destination), path.Protocol, path.Port);
+    }
+
+    // Numbers belong to the model that gave them out, and a new rule may give an address an identity of its own.
+    private static TrafficEnd Again(ClusterModel model, TrafficEnd end) => end.Kind switch
+    {
+        TrafficEndKind.Pod => EndResolver.OfPod(model.Pods[end.Pod!.Name]) with { Address = end.Address },
+        TrafficEndKind.Address => end with { Identity = model.IdentityOf(end.Address!.Value) },
+        TrafficEndKind.DnsName => end with { Identity = model.IdentityOfName(end.Name) },
+        _ => end,
+    };
+
+    private JsonObject AllowAt(Decision decision, ConnectionPath path)
+    {
+        bool isIngress = decision.Direction == TrafficDirection.Ingress;
+        var rules = new JsonArray(Entry(decision, path));
+        TrafficEnd peer = isIngress ? path.Source : path.Destination;
+        if (peer.Kind == TrafficEndKind.DnsName)
+            rules.Add(DnsRule(peer.Name));
+        return Policy(decision, path, "allow", new JsonObject { [isIngress ? "ingress" : "egress"] = rules });
+    }
+
+    private JsonObject DenyAt(Decision decision, ConnectionPath path)
+    {
+        bool isIngress = decision.Direction == TrafficDirection.Ingress;
+        JsonObject entry = Entry(decision, path);
+        // Names cannot be denied; the address block of what they stand for is not known here.
+        if (entry.Remove("toFQDNs"))
+            entry.Insert(0, "toEntities", new JsonArray("world"));
+        var rules = new JsonObject
+        {
+            [isIngress ? "ingressDeny" : "egressDeny"] = new JsonArray(entry),
+            // Whatever else is allowed now stays so.
+            ["enableDefaultDeny"] = new JsonObject { [isIngress ? "ingress" : "egress"] = false },
+        };
+        return Policy(decision, path, "deny", rules);
+    }
+
+    private JsonObject Entry(Decision decision, ConnectionPath path)
+    {
+        bool isIngress = decision.Direction == TrafficDirection.Ingress;
+        TrafficEnd peer = isIngress ? path.Source : path.Destination;
+        SecurityIdentity identity = isIngress ? path.SourceIdentity : path.DestinationIdentity;
+        string ns = decision.End.Pod!.Name.Namespace;
+        return new JsonObject(
+        [
+            PolicyManifest.Peer(peer, identity, ns, decision.Direction, objects.Filter),
+            PolicyManifest.Ports((path.Protocol, path.Port)),
+        ]);
+    }
+
+    private JsonObject Policy(Decision decision, ConnectionPath path, string verb, JsonObject rules)
+    {
+        ClusterPod subject = decision.End.Pod!;
+        bool isIngress = decision.Direction == TrafficDirection.Ingress;
+        TrafficEnd peer = isIngress ? path.Source : path.Destination;
+        string name = ObjectNames.Of($"{verb}-{NameOf(decision.End)}-{(isIngress ? "from" : "to")}-{NameOf(peer)}");
+        return PolicyManifest.Cilium(subject.Name.Namespace, name, Workloads.SelectorLabels(subject.Own, objects.Filter), rules);
+    }
+
+    private static string NameOf(TrafficEnd end)
+        => end.Pod is { } pod ? Workloads.NameOf(pod) : end.Kind == TrafficEndKind.Node ? "node" : end.Name;
+
+    private static string NameOf(JsonObject policy) => $"{policy["metadata"]!["namespace"]}/{policy["metadata"]!["name"]}";
+
+    /// <summary>Lets the cluster's DNS be asked for the name, and the answers be seen.</summary>
+    internal static JsonObject DnsRule(params IEnumerable<string> names) => new()
+    {
+        ["toEndpoints"] = new JsonArray(PolicyManifest.Selector(new Dictionary<string, string>
+        {
+            ["k8s-app"] = "kube-dns",
+            ["k8s:" + PodLabels.Namespace] = "kube-system",
+        })),
+        ["toPorts"] = new JsonArray(new JsonObject
+        {
+            ["ports"] = new JsonArray(new JsonObject { ["port"] = "53", ["protocol"] = "ANY" }),
+            ["rules"] = new JsonObject
+            {
+                ["dns"] = new JsonArray([.. names.Select(n => (JsonNode?)new JsonObject { ["matchName"] = n })]),
+            },
+        }),
+    };
+
+    private static RuleToChange ToChange(RuleCheck check) => new(check.Rule.Origin, RuleText.PeersOf(check.Rule), RuleText.PortsOf(check.Rule));
+}
+
+/// <summary>Names that the API takes.</summary>
+internal static class ObjectNames
+{
+    // RFC 1123 subdomains have 253 characters; people have to read it.
+    private const int MaximalLength = 63;
+
+    public static string Of(string text)
+    {
+        string name = new([.. text.ToLowerInvariant().Select(c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) ? c : '-')]);
+        return (name.Length > MaximalLength ? name[..MaximalLength] : name).Trim('-');
+    }
+}
