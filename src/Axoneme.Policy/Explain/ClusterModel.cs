@@ -193,7 +193,7 @@ public sealed class ClusterModel
 
     private void AddPolicies()
     {
-        var repository = new PolicyRepository(Engine);
+        var repository = new PolicyRepository(Engine, new ObjectServices(Objects));
         var findings = new List<PolicyStatus>();
         foreach (CiliumCIDRGroup group in Objects.Of<CiliumCIDRGroup>())
             repository.Upsert(group, out _);

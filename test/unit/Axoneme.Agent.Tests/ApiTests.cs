@@ -124,6 +124,22 @@ public sealed class ApiTests
     }
 
     [Fact]
+    public async Task What_policy_is_computed_from_is_handed_out()
+    {
+        await using ApiAgent agent = await ApiAgent.StartAsync(prepare: a =>
+        {
+            a.Control.Cluster.Namespaces.Upsert(new Kubernetes.Resources.Namespace { Metadata = new Kubernetes.Resources.ObjectMeta { Name = "shop" } });
+            a.Control.Ipcache.Set(new Ipcache.IpcacheRecord(
+                IpPrefix.Parse("203.0.113.0/24"), new SecurityIdentity(0x0100_0001), Node: null, Ipcache.IpcacheSource.Cidr, ""));
+        });
+        PolicyInputs inputs = await agent.Client.GetPolicyInputsAsync(Cancelled);
+        Assert.Equal(("default", "true"), (inputs.Options["enable-policy"], inputs.Options["enable-ipv6"]));
+        Assert.Equal(("Namespace", "shop"), (inputs.Items[0].GetProperty("kind").GetString(), inputs.Items[0].GetProperty("metadata").GetProperty("name").GetString()));
+        LocalAddress block = Assert.Single(inputs.Addresses);
+        Assert.Equal(("203.0.113.0/24", 0x0100_0001u), (block.Prefix, block.Identity));
+    }
+
+    [Fact]
     public async Task Identities_are_listed_looked_up_and_counted()
     {
         await using ApiAgent agent = await ApiAgent.StartAsync();
