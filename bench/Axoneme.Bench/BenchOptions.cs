@@ -17,6 +17,8 @@ internal sealed record BenchOptions
                      from a pod and from outside, among 1 to 30,000 others (takes long: see --services)
           services-scale  the agent's part: from a list of 10,000 and 30,000 services to the kernel's maps, one change
                      among them, and memory
+          policy     the agent's part: 5,000 policies from their objects to the kernel's maps, one change, one identity, and
+                     memory; and a pod with 10,000 rules against one without
           programs   cost of the pod program for one packet, by test run, and of loading it
           cni        ADD of the CNI plugin as a process, ten at once
           changes    from an API write to the kernel's maps, with 500 policies and 1,000 services

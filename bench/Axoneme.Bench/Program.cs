@@ -11,6 +11,8 @@ if (args is ["worker", "client", string pattern, string address, string seconds]
     return RunClient(pattern, address, seconds);
 if (args is ["worker", "service-agent", string api, string folder, string count])
     return await ServiceAgent.RunAsync(new Uri(api), folder, int.Parse(count, CultureInfo.InvariantCulture));
+if (args is ["worker", "policy-agent", string maps])
+    return await PolicyAgent.RunAsync(maps);
 
 try
 {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.Network;
 
 namespace Axoneme.Policy;
@@ -18,25 +17,7 @@ public sealed record EndpointPolicy(
     ulong Revision,
     bool IngressEnforced,
     bool EgressEnforced,
-    ImmutableDictionary<PolicyKey, PolicyEntry> Entries)
+    PolicyEntryCollection Entries)
 {
     public bool IsEnforced(TrafficDirection direction) => direction == TrafficDirection.Ingress ? IngressEnforced : EgressEnforced;
-}
-
-/// <summary>The way from one <see cref="EndpointPolicy"/> to the next. Apply the upserts first: an allow that moves never has a gap.</summary>
-public sealed record PolicyDelta(ImmutableArray<KeyValuePair<PolicyKey, PolicyEntry>> Upserts, ImmutableArray<PolicyKey> Deletes)
-{
-    public static readonly PolicyDelta Empty = new([], []);
-
-    public bool IsEmpty => Upserts.IsEmpty && Deletes.IsEmpty;
-
-    public static PolicyDelta Between(EndpointPolicy? before, EndpointPolicy after)
-    {
-        ArgumentNullException.ThrowIfNull(after);
-        if (before is null)
-            return new PolicyDelta([.. after.Entries], []);
-        return new PolicyDelta(
-            [.. after.Entries.Where(e => !before.Entries.TryGetValue(e.Key, out PolicyEntry? old) || old != e.Value)],
-            [.. before.Entries.Keys.Where(k => !after.Entries.ContainsKey(k))]);
-    }
 }

@@ -100,15 +100,22 @@ public sealed class LabelsSelector : IdentitySelector
         : base($"{{{string.Join(" & ", requirements)}}}")
     {
         Requirements = requirements;
-        // The namespace alone is a poor hint: it is shared by most of the identities that a cluster's busiest namespace has.
-        LabelRequirement? best = requirements.FirstOrDefault(r => r.Operator == LabelOperator.In && r.Key != PodLabels.Namespace)
-            ?? requirements.FirstOrDefault(r => r.Operator == LabelOperator.In);
+        LabelRequirement? best = requirements.Where(r => r.Operator == LabelOperator.In).MinBy(Commonness);
         Hints = best is null ? null : [.. best.Values.Select(v => (best.Key, v))];
     }
 
     public ImmutableArray<LabelRequirement> Requirements { get; }
 
     internal override IReadOnlyList<(string Key, string Value)>? Hints { get; }
+
+    // A hint that many share is a poor one: all pods have the cluster, and all pods of a namespace the namespace.
+    private static int Commonness(LabelRequirement requirement) => requirement.Key switch
+    {
+        PodLabels.Cluster => 3,
+        PodLabels.ServiceAccount => 2,
+        PodLabels.Namespace => 1,
+        _ => 0,
+    };
 
     // What all pods of this cluster, or of all clusters, have in common: a namespace and a cluster.
     internal override IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options)

@@ -50,7 +50,12 @@ public sealed class PolicyEngine
     private readonly Dictionary<SecurityIdentity, List<SubjectState>> _subjectsByIdentity = [];
     private readonly Dictionary<ushort, SubjectState> _endpoints = [];
     private readonly HashSet<SubjectState> _dirty = [];
+    private readonly SliceCache _slices = new();
+
+    // Rules whose entries depend on the container ports of their peers.
+    private readonly HashSet<RuleState> _namesPeerPorts = [];
     private readonly HashSet<SecurityIdentity> _deleteWhenUnused = [];
+    private long _ruleCount;
 
     // What the last update said about endpoints that moved to another subject since; null for those that are new.
     private readonly SortedDictionary<ushort, EndpointPolicy?> _moved = [];
@@ -113,11 +118,13 @@ public sealed class PolicyEngine
             AcquirePrefix(prefix);
         foreach (DnsPattern pattern in document.Rules.SelectMany(r => r.NamePatterns))
             _fqdn.Acquire(pattern);
-        RuleState[] rules = [.. document.Rules.Select(r => new RuleState(r, _selectors))];
+        RuleState[] rules = [.. document.Rules.Select(r => new RuleState(r, ++_ruleCount, _selectors))];
         _documents[document.Key] = (document, rules);
         foreach (RuleState rule in rules)
         {
-            foreach (SubjectState subject in _subjects.Values.Where(s => rule.Subject.Identities.Contains(s.Identity)))
+            if (rule.NamesPeerPorts)
+                _namesPeerPorts.Add(rule);
+            foreach (SubjectState subject in SubjectsOf(rule.Subject))
                 Change(subject).Add(rule, _selectors);
         }
 
@@ -249,7 +256,7 @@ public sealed class PolicyEngine
         foreach (SubjectState subject in _dirty)
         {
             EndpointPolicy before = subject.Policy;
-            PolicyDelta delta = subject.Recompute(_options, _selectors, revision);
+            PolicyDelta delta = subject.Recompute(_options, _selectors, _slices, revision);
             if (ReferenceEquals(before, subject.Policy))
                 continue;
             foreach (ushort endpoint in subject.Endpoints)
@@ -299,7 +306,7 @@ public sealed class PolicyEngine
             if (rule.CoversWhole(aggregate) && !rule.NamesPeerPorts)
                 continue;
             foreach (SubjectState subject in rule.Subjects)
-                Change(subject).MarkDirty(identity.Id);
+                Change(subject).MarkDirty(rule.Rule.Direction, identity.Id);
         }
 
         foreach (RuleState rule in selection.SubjectOf)
@@ -318,20 +325,23 @@ public sealed class PolicyEngine
     private void OnClassChanged(Selection selection, SecurityIdentity aggregate)
     {
         SecurityIdentity[] members = [.. selection.Identities.Where(id => _selectors.ClassOf(id) == aggregate)];
-        foreach (SubjectState subject in selection.PeerOf.SelectMany(rule => rule.Subjects))
+        foreach (RuleState rule in selection.PeerOf)
         {
-            Change(subject).MarkDirty(aggregate);
-            foreach (SecurityIdentity member in members)
-                subject.MarkDirty(member);
+            foreach (SubjectState subject in rule.Subjects)
+            {
+                Change(subject).MarkDirty(rule.Rule.Direction, aggregate);
+                foreach (SecurityIdentity member in members)
+                    subject.MarkDirty(rule.Rule.Direction, member);
+            }
         }
     }
 
     private void MarkPeerPorts(SecurityIdentity peer)
     {
-        foreach (SubjectState subject in _subjects.Values)
+        foreach (RuleState rule in _namesPeerPorts)
         {
-            if (subject.Rules.Any(r => r.NamesPeerPorts))
-                Change(subject).MarkDirty(peer);
+            foreach (SubjectState subject in rule.Subjects)
+                Change(subject).MarkDirty(rule.Rule.Direction, peer);
         }
     }
 
@@ -341,6 +351,7 @@ public sealed class PolicyEngine
         {
             foreach (SubjectState subject in rule.Subjects.ToArray())
                 Change(subject).Remove(rule, _selectors);
+            _namesPeerPorts.Remove(rule);
             rule.Release(_selectors);
             foreach (IpPrefix prefix in rule.Rule.Prefixes)
                 ReleasePrefix(prefix);
@@ -385,6 +396,12 @@ public sealed class PolicyEngine
     private List<SubjectState> SubjectsOf(SecurityIdentity identity)
         => _subjectsByIdentity.TryGetValue(identity, out List<SubjectState>? subjects) ? subjects : [];
 
+    // The smaller side is walked: a node has few endpoints of the many that a cluster-wide selector selects.
+    private IEnumerable<SubjectState> SubjectsOf(Selection selection)
+        => selection.Identities.Count < _subjectsByIdentity.Count
+            ? selection.Identities.SelectMany(SubjectsOf)
+            : _subjectsByIdentity.Where(s => selection.Identities.Contains(s.Key)).SelectMany(s => s.Value);
+
     private SubjectState SubjectOf(SecurityIdentity identity, NamedPorts ports)
     {
         ref SubjectState? subject = ref CollectionsMarshal.GetValueRefOrAddDefault(_subjects, (identity, ports), out bool known);
@@ -393,11 +410,8 @@ public sealed class PolicyEngine
         subject = new SubjectState(identity, ports);
         (CollectionsMarshal.GetValueRefOrAddDefault(_subjectsByIdentity, identity, out _) ??= []).Add(subject);
         Change(subject).MarkDefaults();
-        foreach (RuleState rule in _documents.Values.SelectMany(d => d.Rules))
-        {
-            if (rule.Subject.Identities.Contains(identity))
-                subject.Add(rule, _selectors);
-        }
+        foreach (RuleState rule in _selectors.SelectionsOf(identity).SelectMany(s => s.SubjectOf))
+            subject.Add(rule, _selectors);
 
         return subject;
     }
@@ -409,6 +423,7 @@ public sealed class PolicyEngine
             return;
         _subjects.Remove((subject.Identity, subject.Ports));
         _dirty.Remove(subject);
+        subject.Release(_slices);
         foreach (RuleState rule in subject.Rules)
             rule.Subjects.Remove(subject);
         List<SubjectState> siblings = _subjectsByIdentity[subject.Identity];

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.Network;
 
 namespace Axoneme.Policy;
@@ -23,24 +22,13 @@ public static class PolicyEvaluator
         EndpointPolicy policy, TrafficDirection direction, SecurityIdentity peer, L4Protocol protocol, ushort port, uint clusterId = 0)
     {
         ArgumentNullException.ThrowIfNull(policy);
-        PolicyVerdict specific = Match(policy.Entries, new PolicyKey(direction, peer, protocol, port, 16));
-        PolicyVerdict common = Match(policy.Entries, new PolicyKey(direction, peer.AggregateIn(clusterId), protocol, port, 16));
+        PolicyVerdict specific = policy.Entries.Match(direction, peer, protocol, port);
+        PolicyVerdict common = policy.Entries.Match(direction, peer.AggregateIn(clusterId), protocol, port);
         if (specific.Entry is null || common.Entry is null)
             return specific.Entry is null ? common : specific;
         int order = common.Entry.Precedence.CompareTo(specific.Entry.Precedence);
         if (order == 0)
             order = common.Key!.Value.L4PrefixLength - specific.Key!.Value.L4PrefixLength;
         return order > 0 ? common : specific;
-    }
-
-    private static PolicyVerdict Match(ImmutableDictionary<PolicyKey, PolicyEntry> entries, PolicyKey packet)
-    {
-        for (int length = 24; length >= 8; length--)
-        {
-            if (entries.TryGetValue(packet.Cut(length), out PolicyEntry? entry))
-                return new PolicyVerdict(packet.Cut(length), entry);
-        }
-
-        return entries.TryGetValue(packet.Cut(0), out PolicyEntry? whole) ? new PolicyVerdict(packet.Cut(0), whole) : default;
     }
 }

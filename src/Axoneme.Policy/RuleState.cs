@@ -7,9 +7,18 @@ namespace Axoneme.Policy;
 /// <summary>A rule in force: its selectors' selections, its fixed blocks of ports, and the subjects it applies to.</summary>
 internal sealed class RuleState
 {
-    public RuleState(NetworkRule rule, SelectorCache selectors)
+    private readonly long _number;
+
+    // What most peers get, ready made.
+    private readonly RulePart? _fixed;
+
+    /// <param name="rule">As translated.</param>
+    /// <param name="number">Another one for each rule, from 1.</param>
+    /// <param name="selectors">Where its selectors are kept.</param>
+    public RuleState(NetworkRule rule, long number, SelectorCache selectors)
     {
         Rule = rule;
+        _number = number;
         Entry = new PolicyEntry(
             rule.Action == RuleAction.Deny,
             PolicyPrecedence.Of(rule.Tier, rule.Order, rule.Action, rule.Redirect),
@@ -21,6 +30,7 @@ internal sealed class RuleState
         foreach (Selection peer in Peers ?? [])
             peer.PeerOf.Add(this);
         Blocks = [.. rule.Ports.Where(p => p.Name is null).SelectMany(BlocksOf).Distinct()];
+        _fixed = Blocks.Length == 0 ? null : new RulePart(number, Entry, Blocks);
         Named = [.. rule.Ports.Where(p => p.Name is not null)];
     }
 
@@ -59,7 +69,7 @@ internal sealed class RuleState
             .Concat(Peers.SelectMany(p => p.Identities).Where(i => NamesPeerPorts || !CoversWhole(selectors.ClassOf(i))));
     }
 
-    private ImmutableArray<L4Block> Blocks { get; }
+    private L4Block[] Blocks { get; }
 
     private ImmutableArray<L4Match> Named { get; }
 
@@ -76,24 +86,24 @@ internal sealed class RuleState
             selectors.Release(peer);
     }
 
-    /// <summary>The blocks of ports on which the rule speaks about the peer, beyond what it says about the peer's class.</summary>
+    /// <summary>What the rule says about the peer beyond what it says about the peer's class; null: nothing.</summary>
     /// <param name="peer">An identity, a class, or identity 0 for who has no class.</param>
     /// <param name="aggregate">The class of the identity.</param>
     /// <param name="subjectPorts">Container ports of the endpoint.</param>
     /// <param name="peerPorts">Container ports of the peer.</param>
-    public IEnumerable<L4Block> BlocksFor(SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts subjectPorts, NamedPorts peerPorts)
+    public RulePart? PartFor(SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts subjectPorts, NamedPorts peerPorts)
     {
         bool isClass = peer == SecurityIdentity.Unknown || peer.IsAggregate;
-        bool isSelected = CoversWhole(isClass ? peer : aggregate) || (!isClass && Selects(peer));
-        if (!isSelected)
-            return [];
-        // What the class's entry says need not be said again.
-        IEnumerable<L4Block> blocks = isClass || !CoversWhole(aggregate) ? Blocks : [];
+        bool isOfClass = !isClass && CoversWhole(aggregate);
+        if (!(isOfClass || (isClass ? CoversWhole(peer) : Selects(peer))))
+            return null;
         if (Named.IsEmpty)
-            return blocks;
-        if (Rule.Direction == TrafficDirection.Egress)
-            return blocks.Concat(Resolve(peerPorts));
-        return isClass || !CoversWhole(aggregate) ? blocks.Concat(Resolve(subjectPorts)) : [];
+            return isOfClass ? null : _fixed;
+        // What the class's entry says need not be said again; but each peer has ports of its own.
+        if (isOfClass && !NamesPeerPorts)
+            return null;
+        L4Block[] blocks = [.. (isOfClass ? [] : Blocks).Concat(Resolve(NamesPeerPorts ? peerPorts : subjectPorts)).Distinct()];
+        return blocks.Length == 0 ? null : new RulePart(_number, Entry, blocks);
     }
 
     private bool Selects(SecurityIdentity peer)
@@ -115,6 +125,3 @@ internal sealed class RuleState
             ? [new L4Block(L4Protocol.Any, 0, 0)]
             : PortBlocks.Split(match.First, match.Last).Select(b => new L4Block(match.Protocol, b.Port, b.PrefixLength));
 }
-
-/// <summary>The part of a policy key after identity and direction.</summary>
-internal readonly record struct L4Block(L4Protocol Protocol, ushort Port, int PrefixLength);

@@ -68,6 +68,10 @@ internal sealed class SelectorCache(
     /// <summary>The class that the identity belongs to.</summary>
     public SecurityIdentity ClassOf(SecurityIdentity id) => id.AggregateIn(options.ClusterId);
 
+    /// <summary>The selections that have the identity.</summary>
+    public IEnumerable<Selection> SelectionsOf(SecurityIdentity id)
+        => Find(id) is { } identity ? CandidatesOf(identity).Where(s => s.Identities.Contains(id)).Distinct() : [];
+
     /// <summary>Adds or replaces. Same labels with other ports keep all selections.</summary>
     public void Upsert(PolicyIdentity identity)
     {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Diagnostics;
 using System.Globalization;
 using Axoneme.Bench.Sites;
-using Axoneme.Linux;
 
 namespace Axoneme.Bench.Suites;
 
@@ -41,41 +39,7 @@ internal static class ServiceScaleSuite
     {
         using var folder = new BpfFolder();
         using var api = new ServiceApi(services);
-        using Process agent = Worker.Start(
-            [], "service-agent", api.Address.ToString(), folder.Path, services.ToString(CultureInfo.InvariantCulture));
-        Task<string> output = agent.StandardOutput.ReadToEndAsync();
-        Task<string> errors = agent.StandardError.ReadToEndAsync();
-        if (!agent.WaitForExit(Patience))
-        {
-            agent.Kill();
-            throw new BenchException($"{services} services: no result after {Patience}: {output.Result}");
-        }
-
-        if (agent.ExitCode != 0)
-            throw new BenchException($"{services} services: {errors.Result.Trim()}");
-        return output.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries)
-            .Select(line => line.Split(' '))
-            .ToLookup(words => words[0], words => double.Parse(words[1], CultureInfo.InvariantCulture));
-    }
-
-    /// <summary>Where the worker mounts its maps; whatever becomes of the worker, nothing is left of it.</summary>
-    private sealed class BpfFolder : IDisposable
-    {
-        public BpfFolder()
-        {
-            Leftovers.Add(this);
-            Directory.CreateDirectory(Path);
-        }
-
-        public string Path { get; } = System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"axoneme-bench-{Environment.ProcessId}");
-
-        public void Dispose() => Leftovers.Remove(this, () =>
-        {
-            while (Libc.Unmount(Path, Libc.MNT_DETACH) == 0)
-            {
-            }
-
-            Directory.Delete(Path);
-        });
+        return FigureWorker.Run(
+            $"{services} services", Patience, "service-agent", api.Address.ToString(), folder.Path, services.ToString(CultureInfo.InvariantCulture));
     }
 }

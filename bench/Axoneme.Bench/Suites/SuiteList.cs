@@ -12,6 +12,7 @@ internal static class SuiteList
         ("pods", PodSuite.Run),
         ("services", ServiceSuite.Run),
         ("services-scale", ServiceScaleSuite.Run),
+        ("policy", PolicySuite.Run),
         ("programs", ProgramSuite.Run),
         ("cni", CniSuite.Run),
         ("changes", ChangeSuite.Run),

@@ -60,7 +60,7 @@ public sealed class PolicyPropertyTests
 
         for (ushort endpoint = 1; endpoint <= 4; endpoint++)
         {
-            ImmutableDictionary<PolicyKey, PolicyEntry> expected = one.FindEndpoint(endpoint)!.Entries;
+            PolicyEntryCollection expected = one.FindEndpoint(endpoint)!.Entries;
             Assert.Equal(expected.OrderBy(e => e.Key), other.FindEndpoint(endpoint)!.Entries.OrderBy(e => e.Key));
         }
     }
