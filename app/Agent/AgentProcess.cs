@@ -3,6 +3,7 @@ using Axoneme.Agent.Api;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Cni;
 using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Dns;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Flows;
 using Axoneme.Agent.Health;
@@ -65,6 +66,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         using EndpointLifecycle lifecycle = endpoints.Lifecycle;
         control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("0.0.0.0/0"), WorldIdentity.Of(isV6: false, options), null, IpcacheSource.World, ""));
         control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("::/0"), WorldIdentity.Of(isV6: true, options), null, IpcacheSource.World, ""));
+        using var names = new NodeNames(options, control, endpoints.Tables.Endpoints, datapath, loggers);
+        names.Restore();
         RestorePrefixIdentities(control, datapath);
         control.Policies.RevisionBase = new PolicyTarget(datapath.Maps).LatestRevision();
 
@@ -72,6 +75,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
         StartReconcilers(reconciliation, control, endpoints, node, datapath, cancellation);
+        names.Start(_modules, cancellation);
         using var services = new NodeServices(sources, datapath, loggers);
         services.Start(reconciliation, node, endpoints.Tables, endpoints.Namespaces, cancellation);
         HubbleObserver observer = StartHubble(control, endpoints, node, events, cancellation);
@@ -89,12 +93,13 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             Collector = services.Collector,
             Nat = services.Nat,
             MapPressure = pressure,
+            Names = names,
             Observer = observer,
             Events = events,
             Reconcilers = () => reconciliation.Views,
         };
 
-        await ReleasePoliciesAsync(control, cancellation);
+        await ReleasePoliciesAsync(control, names, cancellation);
         _notReady = null;
         if (options.CniConfigFile is { } file)
             CniConfigFile.Write(file, options.Debug);
@@ -184,7 +189,10 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             reconciliation.Start(endpoints.Tables.Addresses, new EndpointMapTarget(datapath.Maps), cancellation);
         endpoints.Attachment.WhenAddressInKernelAsync = (address, cancel) =>
             addresses.WaitAsync(address, endpoints.Tables.Addresses.Snapshot().RevisionOf(address), cancel);
-        reconciliation.Start(control.Ipcache.Table, new IpcacheTarget(datapath.Maps), cancellation);
+        Reconciler<IpPrefix, IpcacheEntry> ipcache =
+            reconciliation.Start(control.Ipcache.Table, new IpcacheTarget(datapath.Maps), cancellation);
+        control.Policies.WhenAddressInKernelAsync =
+            (prefix, cancel) => ipcache.WaitAsync(prefix, control.Ipcache.Table.Snapshot().RevisionOf(prefix), cancel);
         reconciliation.Start(control.RemoteNodes.Routes, new NodeRouteTarget(datapath), cancellation);
         reconciliation.Start(
             endpoints.Tables.Endpoints, new CiliumEndpointTarget(control.Client, control.Cluster, endpoints.Tables, node), cancellation);
@@ -267,11 +275,12 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         }
     }
 
-    private async Task ReleasePoliciesAsync(ControlPlane control, CancellationToken cancellation)
+    private async Task ReleasePoliciesAsync(ControlPlane control, NodeNames names, CancellationToken cancellation)
     {
         _notReady = "waiting for policies and identities from the API";
         await control.PolicyObjects.WhenCompleteAsync(cancellation);
         await control.IdentityFollower.WhenCompleteAsync(cancellation);
+        await names.WhenCompleteAsync(cancellation);
         await control.Policies.ReleaseAsync();
         await control.Policies.ChangeAsync(engine => engine.ReleaseRestoredPrefixes());
     }

@@ -35,6 +35,14 @@ internal sealed class ControlPlane : IDisposable
             EnableL7Proxy = options.Policies.EnableL7Proxy,
             EnableExtendedProtocols = options.Policies.EnableExtendedProtocols,
             EnableNodeSelectorLabels = options.Policies.EnableNodeSelectorLabels,
+            Fqdn = new FqdnOptions
+            {
+                MinimalTtl = options.Dns.MinimalTtl,
+                IdleGrace = options.Dns.IdleGrace,
+                MaximalAddressesPerName = options.Dns.MaximalAddressesPerName,
+                MaximalZombies = options.Dns.MaximalDeferred,
+                Preallocate = options.Dns.Preallocate,
+            },
         });
         Policies = new PolicyController(engine, Ipcache);
         Events = new EventRecorder(client, "cilium-agent", options.NodeName);

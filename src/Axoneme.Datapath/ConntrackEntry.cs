@@ -38,6 +38,17 @@ public sealed record ConntrackEntry(
 
     public ulong ReplyBytes { get; init; }
 
+    /// <summary>Connections of both families, read as they are enumerated.</summary>
+    public static IEnumerable<ConntrackEntry> ReadAll(DatapathMaps maps)
+    {
+        ArgumentNullException.ThrowIfNull(maps);
+        uint now = KernelClock.NowSeconds();
+        foreach ((Ct4Key key, CtEntry entry) in maps.Ct4.Entries())
+            yield return Decode(key, entry, now);
+        foreach ((Ct6Key key, CtEntry entry) in maps.Ct6.Entries())
+            yield return Decode(key, entry, now);
+    }
+
     internal static ConntrackEntry Decode(in Ct4Key key, in CtEntry entry, uint nowSeconds)
         => Decode(key.LowAddr.ToAddress(), key.LowPort.Value, key.HighAddr.ToAddress(), key.HighPort.Value,
             (L4Protocol)key.Protocol, (CtScope)key.Scope, entry, nowSeconds);

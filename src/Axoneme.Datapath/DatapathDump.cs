@@ -51,14 +51,7 @@ public sealed class DatapathDump : IDisposable
     public void Dispose() => _maps.Dispose();
 
     /// <summary>Connections of both families.</summary>
-    public IEnumerable<ConntrackEntry> Conntrack()
-    {
-        uint now = KernelClock.NowSeconds();
-        foreach ((Ct4Key key, CtEntry entry) in _maps.Ct4.Entries())
-            yield return ConntrackEntry.Decode(key, entry, now);
-        foreach ((Ct6Key key, CtEntry entry) in _maps.Ct6.Entries())
-            yield return ConntrackEntry.Decode(key, entry, now);
-    }
+    public IEnumerable<ConntrackEntry> Conntrack() => ConntrackEntry.ReadAll(_maps);
 
     /// <summary>Forgets all connections, which those that go on are then taken for new; returns how many by map.</summary>
     public IEnumerable<(string Map, int Deleted)> FlushConntrack()

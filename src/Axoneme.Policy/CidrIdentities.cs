@@ -18,6 +18,9 @@ internal sealed class CidrIdentities(LocalNumbers numbers)
     public IEnumerable<KeyValuePair<IpPrefix, SecurityIdentity>> All
         => _byPrefix.Select(p => KeyValuePair.Create(p.Key, p.Value.Id));
 
+    /// <summary>Changes with every block that comes or goes.</summary>
+    public long Version { get; private set; }
+
     public SecurityIdentity? Find(IpPrefix prefix) => _byPrefix.TryGetValue(prefix, out var held) ? held.Id : null;
 
     /// <summary>The narrowest block around the address, itself included; null when there is none.</summary>
@@ -78,6 +81,7 @@ internal sealed class CidrIdentities(LocalNumbers numbers)
         }
 
         _byPrefix.Remove(prefix);
+        Version++;
         SortedDictionary<int, int> lengths = prefix.IsV6 ? _lengthsV6 : _lengthsV4;
         if (--lengths[prefix.Length] == 0)
             lengths.Remove(prefix.Length);
@@ -88,6 +92,7 @@ internal sealed class CidrIdentities(LocalNumbers numbers)
     private void Add(IpPrefix prefix, SecurityIdentity id)
     {
         _byPrefix[prefix] = (id, 1);
+        Version++;
         SortedDictionary<int, int> lengths = prefix.IsV6 ? _lengthsV6 : _lengthsV4;
         lengths[prefix.Length] = lengths.GetValueOrDefault(prefix.Length) + 1;
     }

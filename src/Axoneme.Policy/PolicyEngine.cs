@@ -234,6 +234,9 @@ public sealed class PolicyEngine
     /// <summary>Identities of sets of name patterns, with their labels.</summary>
     public IEnumerable<KeyValuePair<SecurityIdentity, LabelSet>> NameIdentities => _fqdnIdentities.All;
 
+    /// <summary>Changes when <see cref="NameIdentities"/>, <see cref="Prefixes"/> or the patterns of names in use do.</summary>
+    public (long Identities, long Prefixes, long Patterns) NamesVersion => (_fqdnIdentities.Version, _cidrs.Version, Names.PatternsVersion);
+
     /// <summary>Identities of name patterns that no address has any more are still in the policies.</summary>
     public bool HasRetiredIdentities => _fqdnIdentities.HasRetired;
 

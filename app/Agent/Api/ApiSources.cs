@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Dns;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
@@ -69,6 +70,9 @@ internal sealed record RunningNode
 
     /// <summary>How full the maps are; null where there are none.</summary>
     public MapPressure? MapPressure { get; init; }
+
+    /// <summary>Names and the DNS proxy; null where policies may not mention them, and in tests.</summary>
+    public NodeNames? Names { get; init; }
 
     public HubbleObserver? Observer { get; init; }
 

@@ -97,6 +97,8 @@ internal sealed record AgentOptions
 
     public PolicySettings Policies { get; init; } = new();
 
+    public DnsOptions Dns { get; init; } = new();
+
     // Observability.
 
     /// <summary>prometheus-serve-addr: where /metrics is served; null: nowhere.</summary>

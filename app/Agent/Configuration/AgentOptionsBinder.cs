@@ -66,6 +66,7 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
             EnableNetworkPolicy = _reader.Switch("enable-k8s-networkpolicy", true),
             EnableNonDefaultDenyPolicies = _reader.Switch("enable-non-default-deny-policies", true),
             PolicyDefaultLocalCluster = _reader.Switch("policy-default-local-cluster", true),
+            Dns = DnsOptions.Read(_reader),
             IdentityLabels = _reader.List("labels"),
             Policies = PolicySettings.Read(_reader),
             PrometheusAddress = _reader.Listen("prometheus-serve-addr"),

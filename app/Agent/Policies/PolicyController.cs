@@ -68,6 +68,12 @@ internal sealed class PolicyController
     public Func<ushort, long, CancellationToken, Task<ReconcileStatus<ushort>?>> WhenInKernelAsync { get; set; } =
         static (_, _, _) => Task.FromResult<ReconcileStatus<ushort>?>(null);
 
+    /// <summary>Completes when the prefix is in the kernel's ipcache. Set by whoever runs the reconciler.</summary>
+    public Func<IpPrefix, CancellationToken, Task> WhenAddressInKernelAsync { get; set; } = static (_, _) => Task.CompletedTask;
+
+    /// <summary>Called with what is about to be written to the kernel: who enforces a part of it has to know before packets come.</summary>
+    public Func<PolicyUpdate, CancellationToken, Task> BeforeKernelAsync { get; set; } = static (_, _) => Task.CompletedTask;
+
     /// <summary>The last revision that an earlier run left in the kernel. Set before <see cref="ReleaseAsync"/>.</summary>
     public uint RevisionBase { get; set; }
 
@@ -80,7 +86,7 @@ internal sealed class PolicyController
     /// <summary>True once rules and identities are complete.</summary>
     public bool IsReleased => _released.Task.IsCompleted;
 
-    /// <summary>Runs the change and publishes what follows from it. The task completes when that is in the table.</summary>
+    /// <summary>Runs the change and publishes what follows from it. The task completes when that is in the table, and addresses are in the kernel.</summary>
     public Task ChangeAsync(Action<PolicyEngine> change)
     {
         lock (_gate)
@@ -189,6 +195,7 @@ internal sealed class PolicyController
     {
         foreach (IpPrefix prefix in update.PrefixDeletes)
             _ipcache.Remove(prefix, IpcacheSource.Cidr, CidrOwner);
+        await BeforeKernelAsync(update, cancellation);
 
         Table.Write(writer =>
         {
@@ -204,17 +211,34 @@ internal sealed class PolicyController
         await WaitForKernelAsync(update, cancellation);
         foreach ((IpPrefix prefix, SecurityIdentity identity) in update.PrefixUpserts)
             _ipcache.Set(new IpcacheRecord(prefix, identity, Node: null, IpcacheSource.Cidr, CidrOwner));
+        await WaitAsync(
+            async patience =>
+            {
+                foreach ((IpPrefix prefix, _) in update.PrefixUpserts)
+                    await WhenAddressInKernelAsync(prefix, patience);
+            },
+            cancellation);
     }
 
-    private async Task WaitForKernelAsync(PolicyUpdate update, CancellationToken cancellation)
+    private Task WaitForKernelAsync(PolicyUpdate update, CancellationToken cancellation)
+    {
+        TableSnapshot<ushort, EndpointPolicy> snapshot = Table.Snapshot();
+        return WaitAsync(
+            async patience =>
+            {
+                foreach (EndpointPolicyChange change in update.Endpoints)
+                    await WhenInKernelAsync(change.EndpointId, snapshot.RevisionOf(change.EndpointId), patience);
+            },
+            cancellation);
+    }
+
+    private static async Task WaitAsync(Func<CancellationToken, Task> wait, CancellationToken cancellation)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         patience.CancelAfter(KernelPatience);
-        TableSnapshot<ushort, EndpointPolicy> snapshot = Table.Snapshot();
         try
         {
-            foreach (EndpointPolicyChange change in update.Endpoints)
-                await WhenInKernelAsync(change.EndpointId, snapshot.RevisionOf(change.EndpointId), patience.Token);
+            await wait(patience.Token);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {

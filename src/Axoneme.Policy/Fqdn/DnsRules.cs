@@ -10,7 +10,14 @@ namespace Axoneme.Policy;
 /// <param name="Protocol">Of the question.</param>
 /// <param name="Port">Of the server.</param>
 /// <param name="Names">Sorted.</param>
-public sealed record DnsPeerRule(SecurityIdentity Peer, L4Protocol Protocol, ushort Port, ImmutableArray<DnsPattern> Names);
+public sealed record DnsPeerRule(SecurityIdentity Peer, L4Protocol Protocol, ushort Port, ImmutableArray<DnsPattern> Names)
+{
+    public bool Equals(DnsPeerRule? other)
+        => other is not null && Peer == other.Peer && Protocol == other.Protocol && Port == other.Port
+            && Names.AsSpan().SequenceEqual(other.Names.AsSpan());
+
+    public override int GetHashCode() => HashCode.Combine(Peer, Protocol, Port, Names.Length);
+}
 
 /// <summary>
 /// What the proxy has to know of an endpoint's policy. A packet is redirected by one entry, but all allows of that entry's level say which

@@ -15,6 +15,9 @@ internal sealed class FqdnIdentities(LocalNumbers numbers)
 
     public IEnumerable<KeyValuePair<SecurityIdentity, LabelSet>> All => _byNumber;
 
+    /// <summary>Changes with every identity that comes or goes.</summary>
+    public long Version { get; private set; }
+
     public bool HasRetired => _retired.Count > 0;
 
     public SecurityIdentity? Find(LabelSet labels) => _byLabels.TryGetValue(labels, out Held? held) ? held.Id : null;
@@ -59,6 +62,7 @@ internal sealed class FqdnIdentities(LocalNumbers numbers)
             _byNumber.Remove(held!.Id);
             numbers.Free(held.Id);
             dropped.Add(held.Id);
+            Version++;
         }
 
         _retired.Clear();
@@ -69,6 +73,7 @@ internal sealed class FqdnIdentities(LocalNumbers numbers)
     {
         _byLabels.Add(labels, held);
         _byNumber.Add(held.Id, labels);
+        Version++;
     }
 
     private sealed class Held(SecurityIdentity id)

@@ -42,6 +42,12 @@ public sealed class FqdnNames
     /// <summary>Leases that ended, since the start.</summary>
     public long Expired { get; private set; }
 
+    /// <summary>Changes with every pattern that comes or goes.</summary>
+    public long PatternsVersion { get; private set; }
+
+    /// <summary>Changes with every lease that comes, goes or is prolonged.</summary>
+    public long Version { get; private set; }
+
     /// <summary>Patterns that rules mention.</summary>
     public IReadOnlyCollection<DnsPattern> Patterns => _patterns.Keys;
 
@@ -88,6 +94,7 @@ public sealed class FqdnNames
             }
         }
 
+        Version++;
         Add(name, entry.Address, entry.Lease);
     }
 
@@ -161,6 +168,7 @@ public sealed class FqdnNames
 
         known = new NamePattern(pattern) { References = 1 };
         _patterns.Add(pattern, known);
+        PatternsVersion++;
         _index.Add(known);
         if (!pattern.IsName)
         {
@@ -182,6 +190,7 @@ public sealed class FqdnNames
         if (--known.References > 0)
             return null;
         _patterns.Remove(pattern);
+        PatternsVersion++;
         _index.Remove(known);
         foreach (KnownName name in known.Names)
         {
@@ -301,6 +310,7 @@ public sealed class FqdnNames
 
     private void Remove(KnownName name, IpAddress address)
     {
+        Version++;
         name.Leases.Remove(address, out NameLease? lease);
         _ends.Remove((lease!.Expires, name, address));
         _zombies.Remove((name, address));
