@@ -12,7 +12,7 @@ internal sealed record TestTier(string Name, TimeSpan Limit, params IReadOnlyLis
         new("scenarios", TimeSpan.FromMinutes(5)),
         new("datapath", TimeSpan.FromMinutes(5)),
         new("lab", TimeSpan.FromMinutes(17), ("kubectl", "kubernetes-client"), ("bpftool", "bpftool"), ("nft", "nftables"), ("tcpdump", "tcpdump")),
-        new("peers", TimeSpan.FromMinutes(5), ("kubectl", "kubernetes-client")),
+        new("peers", TimeSpan.FromMinutes(5), ("kubectl", "kubernetes-client"), ("promtool", "prometheus")),
         new("vm", TimeSpan.FromMinutes(10), ("qemu-system-x86_64", "qemu-system-x86")),
         new("ui", TimeSpan.FromMinutes(5), ("chromium", "chromium")),
     ];

@@ -184,6 +184,20 @@ public sealed class DsrCollection : ICollectionFixture<DsrLab>
 
 public sealed class DriverLab() : LabCluster("test-xdp", "native", "loadBalancer.acceleration=native");
 
+/// <summary>TCP answered directly and the rest not, and pods that go out with their node's address but to some destinations.</summary>
+public sealed class HybridLab() : LabCluster(
+    "test-hybrid", "native", "loadBalancer.mode=hybrid", "bpf.masquerade=true", "ipMasqAgent.enabled=true", $"ip-masq-agent-config-path={ExceptionFile}")
+{
+    /// <summary>What ip-masq-agent's configuration map would hold.</summary>
+    public static string ExceptionFile { get; } = Path.Combine(Path.GetTempPath(), $"axoneme-masq-{Environment.ProcessId}");
+}
+
+[CollectionDefinition(Name)]
+public sealed class HybridCollection : ICollectionFixture<HybridLab>
+{
+    public const string Name = "hybrid";
+}
+
 [CollectionDefinition(Name)]
 public sealed class DriverCollection : ICollectionFixture<DriverLab>
 {
