@@ -8,6 +8,8 @@ internal static class Artifacts
 
     public static string Agent => Path.Combine(Folder, "agent", "cilium-agent");
 
+    public static string Operator => Path.Combine(Folder, "operator", "cilium-operator-generic");
+
     /// <summary>CNI_PATH: the folder that holds plugins by type.</summary>
     public static string CniFolder => Path.Combine(Folder, "cni");
 
@@ -19,7 +21,7 @@ internal static class Artifacts
     public static IReadOnlyDictionary<string, string> BaseEnvironment { get; } = MakeEnvironment();
 
     public static IEnumerable<string> Missing()
-        => new[] { Agent, Path.Combine(CniFolder, "cilium-cni"), Workload }.Where(f => !File.Exists(f));
+        => new[] { Agent, Operator, Path.Combine(CniFolder, "cilium-cni"), Workload }.Where(f => !File.Exists(f));
 
     private static Dictionary<string, string> MakeEnvironment()
     {

@@ -75,6 +75,8 @@ internal sealed class Supervisor : IAsyncDisposable
         _progress.Step($"agents ({(_options.Routing == "native" ? "native routing" : "VXLAN")})");
         foreach (NodeRunner node in _nodes)
             _ = Watch(node.RunAsync(cancellation), $"node {node.Name}");
+        var keeper = new AgentProcess(_nodes[0].Sandbox, _clock, "operator", Artifacts.Operator);
+        _ = Watch(keeper.RunAsync(cancellation), "operator");
         await WaitForNodesAsync(cancellation);
         if (_options.Demo)
             Apply("demo/demo.yaml");

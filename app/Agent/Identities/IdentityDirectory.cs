@@ -10,7 +10,8 @@ using Microsoft.Extensions.Logging;
 namespace Axoneme.Agent.Identities;
 
 /// <summary>A cluster-wide identity as its CiliumIdentity object states it.</summary>
-internal sealed record IdentityRecord(SecurityIdentity Id, LabelSet Labels);
+/// <param name="IsMarked">The operator found it unused and deletes it soon, unless somebody takes the mark away.</param>
+internal sealed record IdentityRecord(SecurityIdentity Id, LabelSet Labels, bool IsMarked = false);
 
 /// <summary>
 /// The cluster's identities, from CiliumIdentity objects, and the allocation of new ones. Two agents may allocate for the same
@@ -19,6 +20,9 @@ internal sealed record IdentityRecord(SecurityIdentity Id, LabelSet Labels);
 /// </summary>
 internal sealed class IdentityDirectory(KubernetesClient client, ILogger<IdentityDirectory> log) : IDisposable
 {
+    // As upstream's operator sets it.
+    private const string Mark = "io.cilium.heartbeat";
+
     // Every attempt draws another number; with thousands in use a few draws may collide with other agents.
     private const int Attempts = 16;
 
@@ -51,17 +55,43 @@ internal sealed class IdentityDirectory(KubernetesClient client, ILogger<Identit
     /// <exception cref="KubernetesException">The API refused the object.</exception>
     public async Task<SecurityIdentity> AllocateAsync(LabelSet labels, CancellationToken cancellation)
     {
-        if (Find(labels) is { } known)
+        if (Find(labels) is { } known && !IsMarked(known))
             return known;
         // One at a time: pods of one deployment start together and share their labels.
         await _allocating.WaitAsync(cancellation);
         try
         {
-            return Find(labels) ?? await CreateAsync(labels, cancellation);
+            while (Find(labels) is { } present)
+            {
+                if (!IsMarked(present) || await TryReviveAsync(present, cancellation))
+                    return present;
+            }
+
+            return await CreateAsync(labels, cancellation);
         }
         finally
         {
             _allocating.Release();
+        }
+    }
+
+    private bool IsMarked(SecurityIdentity id) => Table.Snapshot().Find(id) is { IsMarked: true };
+
+    // The change of the object makes the operator's deletion fail. False: the operator was faster.
+    private async Task<bool> TryReviveAsync(SecurityIdentity id, CancellationToken cancellation)
+    {
+        try
+        {
+            const string patch = $$"""{"metadata":{"annotations":{"{{Mark}}":null} } }""";
+            CiliumIdentity revived = await client.Of(Kinds.CiliumIdentities).PatchAsync(
+                new ResourceName(id.Value.ToString()), PatchKind.Merge, patch, null, cancellation);
+            Upsert(revived);
+            return true;
+        }
+        catch (KubernetesException e) when (e.IsNotFound)
+        {
+            Table.Remove(id);
+            return false;
         }
     }
 
@@ -133,7 +163,7 @@ internal sealed class IdentityDirectory(KubernetesClient client, ILogger<Identit
     private IdentityRecord? Read(CiliumIdentity resource)
     {
         if (uint.TryParse(resource.Metadata.Name, out uint number) && resource.SecurityLabels is { Count: > 0 } labels)
-            return new IdentityRecord(new SecurityIdentity(number), PodLabels.FromSecurityLabels(labels));
+            return new IdentityRecord(new SecurityIdentity(number), PodLabels.FromSecurityLabels(labels), resource.Metadata.Annotation(Mark) is not null);
         log.LogWarning("CiliumIdentity {Name} is ignored: its name must be a number and security-labels must not be empty", resource.Metadata.Name);
         return null;
     }

@@ -72,7 +72,7 @@ internal static partial class InsideCommands
             ? [.. Directory.EnumerateDirectories(Path.Combine(paths.Root, "nodes"))
                 .SelectMany(n => Directory.EnumerateDirectories(Path.Combine(n, "pods"), $"{space}_{pod}_*"))
                 .SelectMany(p => Directory.EnumerateFiles(p, "*.log"))]
-            : [Path.Combine(FindNode(paths, what), "agent.log")];
+            : [what == "operator" ? Path.Combine(FindNode(paths, "node1"), "operator.log") : Path.Combine(FindNode(paths, what), "agent.log")];
         if (files.Length == 0)
             throw new UserErrorException($"there is no pod {what} on a node");
         using Stream output = Console.OpenStandardOutput();

@@ -42,6 +42,8 @@ internal sealed record LabOptions
             ["enable-hubble"] = "true",
             ["hubble-listen-address"] = ":4244",
             ["hubble-disable-tls"] = "true",
+            ["operator-api-serve-addr"] = "127.0.0.1:9234",
+            ["operator-prometheus-serve-addr"] = ":9963",
             ["cgroup-root"] = cgroup,
             ["write-cni-conf-when-ready"] = $"{Axoneme.Lab.Nodes.NodeSandbox.FolderInside}/cni/net.d/05-cilium.conflist",
         };

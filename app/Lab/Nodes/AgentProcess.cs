@@ -4,8 +4,10 @@ using System.Runtime.InteropServices;
 
 namespace Axoneme.Lab.Nodes;
 
-/// <summary>The agent of a node: started again with growing delays when it ends, unless it was stopped by command.</summary>
-internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock)
+/// <summary>The agent of a node, or another program that is kept there: started again with growing delays when it ends, unless it was stopped by command.</summary>
+/// <param name="name">Of its log and cgroup.</param>
+/// <param name="program">Null: the agent.</param>
+internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock, string name = "agent", string? program = null)
 {
     // A crash-looping agent must leave its log readable and the machine usable.
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(10);
@@ -18,7 +20,7 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock)
     private bool _wanted = true;
     private TaskCompletionSource _wake = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    public string LogFile => Path.Combine(node.Folder, "agent.log");
+    public string LogFile => Path.Combine(node.Folder, $"{name}.log");
 
     public int Restarts { get; private set; }
 
@@ -71,7 +73,7 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock)
         Process process;
         lock (_lock)
         {
-            process = Launch.Start(node.Place("agent") with { LogFile = LogFile, Environment = Environment() }, CommandLine());
+            process = Launch.Start(node.Place(name) with { LogFile = LogFile, Environment = Environment() }, CommandLine());
             _process = process;
         }
 
@@ -83,9 +85,9 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock)
         }
     }
 
-    private static string[] CommandLine() =>
+    private string[] CommandLine() =>
     [
-        Artifacts.Agent, $"--config-dir={NodeSandbox.FolderInside}/config", $"--k8s-kubeconfig-path={NodeSandbox.FolderInside}/kubeconfig",
+        program ?? Artifacts.Agent, $"--config-dir={NodeSandbox.FolderInside}/config", $"--k8s-kubeconfig-path={NodeSandbox.FolderInside}/kubeconfig",
     ];
 
     private Dictionary<string, string> Environment() => new(Artifacts.BaseEnvironment)

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+using System.Net;
+using Axoneme.Agent.Identities;
+using Axoneme.EmbeddedApi;
+using Axoneme.Kubernetes;
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Axoneme.Agent.Tests;
+
+/// <summary>Allocation of identities beside an operator that collects those that nobody uses.</summary>
+public sealed class IdentityDirectoryTests : IAsyncLifetime
+{
+    private const string Mark = "io.cilium.heartbeat";
+    private static readonly LabelSet Web = LabelSet.Parse("k8s:app=web");
+    private static readonly ResourceName Name = new("1000");
+    private EmbeddedApiHost _api = null!;
+    private KubernetesClient _client = null!;
+    private IdentityDirectory _directory = null!;
+    private string _kubeconfig = "";
+
+    private static CancellationToken Cancelled => TestContext.Current.CancellationToken;
+
+    private ResourceClient<CiliumIdentity> Identities => _client.Of(Kinds.CiliumIdentities);
+
+    public async ValueTask InitializeAsync()
+    {
+        _api = new EmbeddedApiHost(new EmbeddedApiOptions
+        {
+            Listeners = [ApiListener.On(new IPEndPoint(IPAddress.Loopback, 0))],
+            Tokens = new Dictionary<string, ApiUser> { ["t"] = new("agent", "system:masters") },
+        });
+        await _api.StartAsync();
+        _api.Objects.ApplyManifests(await File.ReadAllTextAsync(Path.Combine(AppContext.BaseDirectory, "crds", "ciliumidentities.yaml")));
+        _kubeconfig = Path.GetTempFileName();
+        EmbeddedApiHost.WriteKubeconfig(_kubeconfig, _api.KubeconfigForToken(_api.Addresses[0], "t"));
+        _client = new KubernetesClient(KubernetesConfig.Load(_kubeconfig), new KubernetesClientOptions { Qps = 0 });
+        _directory = new IdentityDirectory(_client, NullLogger<IdentityDirectory>.Instance);
+        _directory.Upsert(await Identities.CreateAsync(new CiliumIdentity
+        {
+            Metadata = new ObjectMeta { Name = Name.Name, Annotations = new Dictionary<string, string> { [Mark] = "2026-01-01T00:00:00Z" } },
+            SecurityLabels = new Dictionary<string, string> { ["k8s:app"] = "web" },
+        }));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _directory.Dispose();
+        _client.Dispose();
+        await _api.DisposeAsync();
+        File.Delete(_kubeconfig);
+    }
+
+    [Fact]
+    public async Task A_marked_identity_that_is_wanted_again_is_kept_from_the_operator()
+    {
+        string version = (await Identities.GetAsync(Name, Cancelled)).Metadata.ResourceVersion!;
+        Assert.Equal(1000u, (await _directory.AllocateAsync(Web, Cancelled)).Value);
+        Assert.Null((await Identities.GetAsync(Name, Cancelled)).Metadata.Annotation(Mark));
+        KubernetesException late = await Assert.ThrowsAsync<KubernetesException>(
+            () => Identities.DeleteAsync(Name, new DeleteOptions(ResourceVersion: version), Cancelled));
+        Assert.True(late.IsConflict);
+    }
+
+    [Fact]
+    public async Task Where_the_operator_was_faster_the_labels_get_another_identity()
+    {
+        await Identities.DeleteAsync(Name, null, Cancelled);
+        SecurityIdentity next = await _directory.AllocateAsync(Web, Cancelled);
+        Assert.NotNull(await Identities.FindAsync(new ResourceName($"{next.Value}"), Cancelled));
+        Assert.Equal(next, _directory.Find(Web));
+    }
+}
