@@ -313,6 +313,6 @@ public sealed class HostPolicyTests
         var cluster = new Cluster(f, tunnel: tunnel, edge: edge);
         // The device that test runs are on.
         cluster.Node.AddDevice(1, "172.30.0.11", "fd00:30::11");
-        return (cluster, cluster.Node.AddHost(f));
+        return (cluster, cluster.Node.AddHost(f.Host));
     }
 }

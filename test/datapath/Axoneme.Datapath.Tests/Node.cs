@@ -217,11 +217,11 @@ public sealed partial class Node : IDisposable
     public Outcome Receive(Pod pod, Packet packet, uint mark = 0) => Run(pod.Programs.Program(EndpointObject.EndpointIngress), packet.ToBytes(), mark);
 
     /// <summary>The node itself as an endpoint, with nothing enforced.</summary>
-    public Pod AddHost(Family family)
+    public Pod AddHost(string hostAddress)
     {
         BpfMap policy = BpfMap.Create(Maps.CiliumPolicyMaps.Spec.Inner!);
         _owned.Add(policy);
-        IpAddress address = IpAddress.Parse(family.Host);
+        IpAddress address = IpAddress.Parse(hostAddress);
         var host = new Pod(Edge.HostEndpoint, 1, address, address, Host, policy.As<PolicyKey, PolicyEntry>());
         _maps[Maps.CiliumPolicyMaps.Spec.Name].SetInner(BitConverter.GetBytes((uint)host.Id), policy);
         Enforce(host, 0);
