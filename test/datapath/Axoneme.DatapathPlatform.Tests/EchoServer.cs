@@ -10,11 +10,14 @@ namespace Axoneme.DatapathPlatform.Tests;
 /// <summary>Answers over UDP and TCP with the address that it was asked from and with the question: <c>10.0.0.1 question</c>.</summary>
 internal sealed class EchoServer : IDisposable
 {
+    private readonly int _repeat;
     private readonly Socket _datagrams;
     private readonly Socket _listener;
 
-    public EchoServer(NetworkNamespace place, IpAddress address, ushort port)
+    /// <param name="repeat">How often the question is in the answer.</param>
+    public EchoServer(NetworkNamespace place, IpAddress address, ushort port, int repeat = 1)
     {
+        _repeat = repeat;
         var end = new IPEndPoint(address.ToIPAddress(), port);
         _datagrams = place.Run(() => new Socket(end.AddressFamily, SocketType.Dgram, ProtocolType.Udp));
         _datagrams.Bind(end);
@@ -31,8 +34,9 @@ internal sealed class EchoServer : IDisposable
         _listener.Dispose();
     }
 
-    private static byte[] Answer(EndPoint from, ReadOnlySpan<byte> question)
-        => Encoding.ASCII.GetBytes($"{((IPEndPoint)from).Address} {Encoding.ASCII.GetString(question)}");
+    private byte[] Answer(EndPoint from, ReadOnlySpan<byte> question)
+        => Encoding.ASCII.GetBytes(
+            $"{((IPEndPoint)from).Address} {string.Concat(Enumerable.Repeat(Encoding.ASCII.GetString(question), _repeat))}");
 
     private async Task ServeDatagramsAsync(IPEndPoint any)
     {

@@ -26,6 +26,7 @@ internal sealed class ProxyScene : IDisposable
 {
     public const ushort ServerPort = 5353;
     public const ushort ProxyPort = 10053;
+    public const ushort ServicePort = 53;
     public const ushort ClientId = 5;
     public const ushort ServerId = 6;
     private static readonly IpPrefix Wire4 = IpPrefix.Parse("192.168.9.0/24");
@@ -35,10 +36,13 @@ internal sealed class ProxyScene : IDisposable
     private readonly TestNode? _other;
     private readonly NodeDatapath? _otherNode;
     private readonly List<EchoServer> _servers = [];
+    private readonly ServerPlace _place;
+    private NetworkNamespace _home = null!;
     private uint _revision = 1;
 
     private ProxyScene(ServerPlace place, bool balancesPackets)
     {
+        _place = place;
         RoutingMode mode = place == ServerPlace.BehindTunnel ? RoutingMode.Vxlan : RoutingMode.Native;
         _test = new TestNode(mode);
         _test.Options = _test.Options with
@@ -91,12 +95,12 @@ internal sealed class ProxyScene : IDisposable
         => place == ServerPlace.World ? (isV6 ? Wire6 : Wire4).Address.Add(1) : ClientAddress(isV6);
 
     /// <summary>Sends what the client sends to the server's port to the proxy; 0 lets it pass.</summary>
-    public Task RedirectAsync(ushort proxyPort, CancellationToken cancellation, bool lacksProxy = false)
+    public Task RedirectAsync(ushort proxyPort, CancellationToken cancellation, ushort serverPort = ServerPort, bool lacksProxy = false)
     {
         var entries =
             from protocol in new[] { L4Protocol.Udp, L4Protocol.Tcp }
             from peer in new[] { TestNode.Endpoint(ServerId).Identity, SecurityIdentity.Unknown }
-            select new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Egress, peer, protocol, ServerPort, 16))
+            select new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Egress, peer, protocol, serverPort, 16))
             {
                 Precedence = 10,
                 ProxyPort = proxyPort,
@@ -118,6 +122,25 @@ internal sealed class ProxyScene : IDisposable
             new EndpointPolicy(ServerId, ++_revision) { IngressEnforced = true, Entries = allowsClient ? entries.Add(entry.Key, entry) : entries },
             cancellation);
     }
+
+    /// <summary>Addresses of a service that has the server for its only backend.</summary>
+    public async Task<IpAddress> AddServiceAsync(ServerPlace place, bool isV6, CancellationToken cancellation)
+    {
+        IpAddress address = IpAddress.Parse(isV6 ? "fd00:96::a" : "10.96.0.10");
+        var target = new ServiceTarget(Node.Maps, new MaglevSettings(11, "seed", ServiceModel.Fill));
+        var failures = new ReconcileFailures<ServiceMapKey>();
+        await target.ApplyAsync(
+            [.. new[] { L4Protocol.Udp, L4Protocol.Tcp }.Select(protocol => new ServiceMapEntry(new(new L4Address(address, ServicePort, protocol)))
+            {
+                Backends = [new BackendMapEntry(new L4Address(ServerAddress(place, isV6), ServerPort, protocol))],
+            })],
+            failures, cancellation);
+        Assert.Equal(0, failures.Count);
+        return address;
+    }
+
+    /// <summary>One more server where the first one is.</summary>
+    public EchoServer StartServer(bool isV6, ushort port, int repeat = 1) => new(_home, ServerAddress(_place, isV6), port, repeat);
 
     public TransparentProxy StartProxy(bool isV6, ushort port = ProxyPort) => new(Host, isV6, port, ServerPort);
 
@@ -161,6 +184,10 @@ internal sealed class ProxyScene : IDisposable
         }
     }
 
+    /// <summary>Packets dropped for a reason, in both directions.</summary>
+    public ulong Dropped(DropReason reason)
+        => new DatapathDump(_test.Options.BpfRoot).Metrics().Where(m => m.Reason == reason).Aggregate(0ul, (sum, m) => sum + m.Packets);
+
     public IReadOnlyList<ConntrackEntry> Connections() => [.. new DatapathDump(_test.Options.BpfRoot).Conntrack()];
 
     public void Dispose()
@@ -176,14 +203,14 @@ internal sealed class ProxyScene : IDisposable
 
     private async Task AddServerAsync(ServerPlace place, CancellationToken cancellation)
     {
-        NetworkNamespace home = place switch
+        _home = place switch
         {
             ServerPlace.SameNode => await _test.AddPodAsync(Node, ServerId, cancellation),
             ServerPlace.World => _other!.Host,
             _ => await _other!.AddPodAsync(_otherNode!, ServerId, cancellation),
         };
         foreach (bool isV6 in new[] { false, true })
-            _servers.Add(new EchoServer(home, ServerAddress(place, isV6), ServerPort));
+            _servers.Add(StartServer(isV6, ServerPort));
         if (_otherNode is null)
             return;
         await IntroduceAsync(Node, ServerId, nodeNumber: 2, cancellation);

@@ -19,14 +19,13 @@ internal sealed class TransparentProxy : IDisposable
     private const int IPV6_TRANSPARENT = 75;
 
     private readonly NetworkNamespace _node;
-    private readonly ushort _serverPort;
     private readonly Socket _datagrams;
     private readonly Socket _listener;
 
     public TransparentProxy(NetworkNamespace node, bool isV6, ushort port, ushort serverPort)
     {
         _node = node;
-        _serverPort = serverPort;
+        ServerPort = serverPort;
         var any = new IPEndPoint(isV6 ? IPAddress.IPv6Any : IPAddress.Any, port);
         _datagrams = Open(any, SocketType.Dgram);
         _datagrams.SetSocketOption(isV6 ? SocketOptionLevel.IPv6 : SocketOptionLevel.IP, SocketOptionName.PacketInformation, true);
@@ -35,6 +34,9 @@ internal sealed class TransparentProxy : IDisposable
         _ = ServeDatagramsAsync(any);
         _ = ServeStreamsAsync();
     }
+
+    /// <summary>Of the servers that are asked with datagrams; which of a datagram's first port .NET does not tell.</summary>
+    public ushort ServerPort { get; set; }
 
     /// <summary>Questions that came to the proxy.</summary>
     public int Questions;
@@ -67,7 +69,7 @@ internal sealed class TransparentProxy : IDisposable
                 SocketReceiveMessageFromResult question = await _datagrams.ReceiveMessageFromAsync(buffer, any);
                 Interlocked.Increment(ref Questions);
                 _ = AnswerAsync((IPEndPoint)question.RemoteEndPoint,
-                    new IPEndPoint(question.PacketInformation.Address, _serverPort), buffer[..question.ReceivedBytes]);
+                    new IPEndPoint(question.PacketInformation.Address, ServerPort), buffer[..question.ReceivedBytes]);
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
