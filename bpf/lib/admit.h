@@ -32,10 +32,11 @@ static __always_inline void admit_redirect(struct ct_entry *entry, __be16 port)
 /* Judges an established connection again if the endpoint's policy moved since it last passed. The
  * revision is read before the policy, so that a change in between is seen by the next packet. A
  * connection that is cut keeps its entry: without it, the other end's packets would look like a new
- * connection in the other direction.
+ * connection in the other direction. flags: the entry's, as they are afterwards.
  */
 static __always_inline int admit_revised(struct __sk_buff *skb, const struct flow *flow,
-					 struct ct_entry *entry, const __u32 direction)
+					 struct ct_entry *entry, __u32 *flags,
+					 const __u32 direction)
 {
 	const _Bool egress = direction == DIRECTION_EGRESS;
 	__u32 *passed = egress ? &entry->egress_revision : &entry->ingress_revision;
@@ -54,8 +55,10 @@ static __always_inline int admit_revised(struct __sk_buff *skb, const struct flo
 	result = policy_check(skb, flow, direction);
 	if (result < 0)
 		return result;
-	if (egress)
+	if (egress) {
 		admit_redirect(entry, result);
+		*flags = entry->flags;
+	}
 	*passed = revision;
 	return 0;
 }
@@ -99,6 +102,7 @@ static __always_inline int admit_proxied(const struct flow *flow, const struct c
 static __always_inline int admit_established(struct __sk_buff *skb, struct flow *flow,
 					     struct ct_entry *entry, _Bool forward, __u32 now_s)
 {
+	__u32 flags = entry->flags;
 	int result;
 
 	flow->ct_state = forward ? CT_STATE_ESTABLISHED : CT_STATE_REPLY;
@@ -109,18 +113,18 @@ static __always_inline int admit_established(struct __sk_buff *skb, struct flow 
 		flow->flags |= FLOW_REPLY;
 	if (unlikely(entry->flags & (CT_NODE_PORT | CT_DSR)))
 		admit_way(flow, entry->flags);
-	if (entry->flags & CT_HAIRPIN) {
+	if (flags & CT_HAIRPIN) {
 		flow->flags |= FLOW_HAIRPIN;
 	} else if (forward) {
-		result = admit_revised(skb, flow, entry, DIRECTION_EGRESS);
+		result = admit_revised(skb, flow, entry, &flags, DIRECTION_EGRESS);
 		if (result < 0)
 			return result;
-		result = admit_revised(skb, flow, entry, DIRECTION_INGRESS);
+		result = admit_revised(skb, flow, entry, &flags, DIRECTION_INGRESS);
 		if (result < 0)
 			return result;
 	}
 	ct_update(entry, flow, skb->len, now_s);
-	return likely(!(entry->flags & CT_PROXY)) ? 0 : admit_proxied(flow, entry, forward);
+	return likely(!(flags & CT_PROXY)) ? 0 : admit_proxied(flow, entry, forward);
 }
 
 /* Asks the policy of one end about a new connection: DROP, 0, or the port of the proxy. The
