@@ -7,6 +7,7 @@ using Axoneme.Agent.Dns;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Flows;
 using Axoneme.Agent.Health;
+using Axoneme.Agent.HostPolicy;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
@@ -57,21 +58,22 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         if (options.Services.KubeProxyHealthz is { } healthz)
             _modules.Start("kube-proxy-healthz", cancel => ServeKubeProxyHealthzAsync(healthz, sources, cancel), cancellation);
         LocalNode node = await discovery.DiscoverAsync(cancellation);
-        using NodeDatapath datapath = await StartDatapathAsync(node, cancellation);
+        var host = HostEndpoint.Load(options.StateDirectory);
+        using NodeDatapath datapath = await StartDatapathAsync(node, host, cancellation);
         using var events = new EventSource(datapath.Maps);
 
         var remotePods = new RemotePods(control.Cluster, node, control.Ipcache, control.Policies, loggers.CreateLogger<RemotePods>());
         _modules.Start("remote-pods", remotePods.RunAsync, cancellation);
-        EndpointParts endpoints = await RestoreEndpointsAsync(control, node, datapath);
+        EndpointParts endpoints = await RestoreEndpointsAsync(control, node, host, datapath);
         using EndpointLifecycle lifecycle = endpoints.Lifecycle;
         control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("0.0.0.0/0"), WorldIdentity.Of(isV6: false, options), null, IpcacheSource.World, ""));
         control.Ipcache.Set(new IpcacheRecord(IpPrefix.Parse("::/0"), WorldIdentity.Of(isV6: true, options), null, IpcacheSource.World, ""));
         using var names = new NodeNames(options, control, endpoints.Tables.Endpoints, datapath, loggers);
         names.Restore();
         RestorePrefixIdentities(control, datapath);
+        HostFirewall? firewall = await RestoreHostPolicyAsync(control, node, host, datapath, cancellation);
         control.Policies.RevisionBase = new PolicyTarget(datapath.Maps).LatestRevision();
 
-        new HostIdentity(options, node, control.ApiServers, control.Policies).Start();
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
         StartReconcilers(reconciliation, control, endpoints, node, datapath, cancellation);
@@ -94,18 +96,21 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             Nat = services.Nat,
             MapPressure = pressure,
             Names = names,
+            HostFirewall = firewall,
             Observer = observer,
             Events = events,
             Reconcilers = () => reconciliation.Views,
         };
 
-        await ReleasePoliciesAsync(control, names, cancellation);
+        await ReleasePoliciesAsync(control, names, host, firewall, cancellation);
         _notReady = null;
         if (options.CniConfigFile is { } file)
             CniConfigFile.Write(file, options.Debug);
         _log.LogInformation("Ready: node {Node}, pods {Ranges}", node.Name, string.Join(' ', node.PodRanges));
         await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _modules.WhenStoppedAsync();
+        if (firewall is not null)
+            await firewall.LeaveAsync(datapath.Maps);
     }
 
     private KubernetesClient Connect()
@@ -116,13 +121,13 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         return new KubernetesClient(config, new KubernetesClientOptions { UserAgent = "cilium-agent", Qps = 50, Burst = 100 });
     }
 
-    private async Task<NodeDatapath> StartDatapathAsync(LocalNode node, CancellationToken cancellation)
+    private async Task<NodeDatapath> StartDatapathAsync(LocalNode node, HostEndpoint host, CancellationToken cancellation)
     {
         while (true)
         {
             try
             {
-                DatapathOptions settings = DatapathSettings.For(options with { Devices = Uplinks.Find(options, node) }, node);
+                DatapathOptions settings = DatapathSettings.For(options with { Devices = Uplinks.Find(options, node) }, node, host);
                 NodeDatapath datapath = NodeDatapath.Start(settings);
                 _log.LogInformation("Datapath: {Report}", datapath.Report);
                 foreach (string repair in datapath.Report.Repaired)
@@ -141,9 +146,9 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         }
     }
 
-    private async Task<EndpointParts> RestoreEndpointsAsync(ControlPlane control, LocalNode node, NodeDatapath datapath)
+    private async Task<EndpointParts> RestoreEndpointsAsync(ControlPlane control, LocalNode node, HostEndpoint host, NodeDatapath datapath)
     {
-        var tables = new EndpointTables(control.Ipcache);
+        var tables = new EndpointTables(control.Ipcache) { Host = host };
         control.Catalog.Add(tables.Endpoints);
         control.Catalog.Add(tables.Addresses);
         var ipam = new NodeIpam(node.PodRanges, options.EnableIPv4, options.EnableIPv6);
@@ -158,7 +163,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             new EndpointServices(datapath.Endpoints, tables, files, namespaces, ipam, pods, control.Identities, control.Policies),
             attachment,
             loggers.CreateLogger<EndpointLifecycle>());
-        tables.PublishHost(node);
+        lifecycle.Reserve(host.Id);
+        tables.PublishHost(node, options.HostFirewall.Enabled ? Uplinks.Addresses(datapath) : []);
         var report = new DatapathReport();
         await lifecycle.RestoreAsync(report);
         _log.LogInformation("Endpoints: {Report}", report);
@@ -275,12 +281,38 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         }
     }
 
-    private async Task ReleasePoliciesAsync(ControlPlane control, NodeNames names, CancellationToken cancellation)
+    /// <summary>The node's own policy, before objects come in. Null where the host firewall is off.</summary>
+    private async Task<HostFirewall?> RestoreHostPolicyAsync(
+        ControlPlane control, LocalNode node, HostEndpoint host, NodeDatapath datapath, CancellationToken cancellation)
+    {
+        HostFirewall? firewall = options.HostFirewall.Enabled ? new HostFirewall(control, options, host, Connect, loggers) : null;
+        if (firewall is not null)
+        {
+            await firewall.RestoreAsync(datapath.Maps, cancellation);
+            firewall.Start(_modules, cancellation);
+        }
+
+        void Relabelled() => firewall?.Relabelled();
+        new HostIdentity(options, node, control.ApiServers, labels => host.Relabel(labels, null, control.Policies, Relabelled)).Start();
+        _modules.Start(
+            "node-labels",
+            cancel => control.Cluster.OwnNode.FollowAsync(change => host.Relabel(null, change.Value, control.Policies, Relabelled), _log, cancel),
+            cancellation);
+        return firewall;
+    }
+
+    private async Task ReleasePoliciesAsync(
+        ControlPlane control, NodeNames names, HostEndpoint host, HostFirewall? firewall, CancellationToken cancellation)
     {
         _notReady = "waiting for policies and identities from the API";
         await control.PolicyObjects.WhenCompleteAsync(cancellation);
         await control.IdentityFollower.WhenCompleteAsync(cancellation);
         await names.WhenCompleteAsync(cancellation);
+        await control.Cluster.OwnNode.WhenInitializedAsync(cancellation);
+        // Which policies are for this node depends on its labels.
+        Node? resource = control.Cluster.OwnNode.Snapshot().Find(new ResourceName(options.NodeName));
+        host.Relabel(null, resource, control.Policies, () => firewall?.Relabelled());
+        firewall?.Open();
         await control.Policies.ReleaseAsync();
         await control.Policies.ChangeAsync(engine => engine.ReleaseRestoredPrefixes());
     }

@@ -21,7 +21,7 @@ internal sealed class ControlPlane : IDisposable
         Client = client;
         Cluster = new ClusterState(client, options, Catalog, loggers.CreateLogger<ClusterState>());
         Ipcache = new Ipcache.Ipcache();
-        var engine = new PolicyEngine(new PolicyOptions
+        Engine = new PolicyEngine(new PolicyOptions
         {
             Enforcement = (EnforcementMode)options.EnablePolicy,
             ClusterName = options.ClusterName,
@@ -43,13 +43,15 @@ internal sealed class ControlPlane : IDisposable
                 MaximalZombies = options.Dns.MaximalDeferred,
                 Preallocate = options.Dns.Preallocate,
             },
+            EnableHostFirewall = options.HostFirewall.Enabled,
         });
-        Policies = new PolicyController(engine, Ipcache);
+        Policies = new PolicyController(Engine, Ipcache);
         Events = new EventRecorder(client, "cilium-agent", options.NodeName);
         var references = new ServiceReferences(Cluster);
         ILogger<PolicyObjects> policyLog = loggers.CreateLogger<PolicyObjects>();
+        Repository = new PolicyRepository(Engine, references);
         PolicyObjects = new PolicyObjects(
-            Cluster, options, new PolicyRepository(engine, references), references, Policies, new PolicyReports(client, Events, policyLog), policyLog);
+            Cluster, options, Repository, references, Policies, new PolicyReports(client, Events, policyLog), policyLog);
         Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
         Identities.Table.RegisterInitializer(Agent.Identities.IdentityFollower.Initializer);
         IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
@@ -76,6 +78,11 @@ internal sealed class ControlPlane : IDisposable
     public Ipcache.Ipcache Ipcache { get; }
 
     public PolicyController Policies { get; }
+
+    /// <summary>To be used inside changes of <see cref="Policies"/> only, as <see cref="Repository"/>.</summary>
+    public PolicyEngine Engine { get; }
+
+    public PolicyRepository Repository { get; }
 
     public PolicyObjects PolicyObjects { get; }
 

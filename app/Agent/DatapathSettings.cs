@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers.Binary;
 using Axoneme.Agent.Configuration;
+using Axoneme.Agent.HostPolicy;
 using Axoneme.Agent.Nodes;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
@@ -11,8 +12,9 @@ namespace Axoneme.Agent;
 /// <summary>From the agent's settings and the node's addresses to those of the datapath.</summary>
 internal static class DatapathSettings
 {
-    public static DatapathOptions For(AgentOptions options, LocalNode node) => new()
+    public static DatapathOptions For(AgentOptions options, LocalNode node, HostEndpoint host) => new()
     {
+        HostEndpoint = options.HostFirewall.Enabled ? host.Id : (ushort)0,
         BpfRoot = options.BpfRoot,
         CgroupRoot = options.CgroupRoot,
         // The first one carries direct routes.

@@ -102,7 +102,8 @@ public sealed record ControllerRun
 
 public sealed record EncryptionStatus(string Mode, string? Msg = null);
 
-public sealed record HostFirewallStatus(string Mode, IReadOnlyList<string>? Devices = null);
+/// <summary>Msg: what is on trial or was rolled back, in words.</summary>
+public sealed record HostFirewallStatus(string Mode, IReadOnlyList<string>? Devices = null, string? Msg = null);
 
 public sealed record HubbleStatus(string State, string? Msg = null, HubbleObserverStatus? Observer = null);
 

@@ -86,6 +86,9 @@ public sealed record DatapathOptions
 
     public ConntrackTimeouts ConntrackTimeouts { get; init; } = new();
 
+    /// <summary>enable-host-firewall: number of the node itself as an endpoint, whose policy is asked about its traffic; 0 is off.</summary>
+    public ushort HostEndpoint { get; init; }
+
     public ServiceForwarding Services { get; init; } = new();
 
     public Masquerading Masquerade { get; init; } = new();

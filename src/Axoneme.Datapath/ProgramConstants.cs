@@ -43,6 +43,7 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
         constants.TunnelIfindex = (uint)(devices.Tunnel?.Index ?? 0);
         constants.TunnelMtu = (uint)devices.RouteMtu;
         constants.TunnelPort = options.TunnelPort;
+        constants.HostEndpoint = options.HostEndpoint;
         constants.ClusterId = options.ClusterId;
         constants.TraceAggregation = (byte)options.MonitorAggregation;
         constants.TraceIntervalS = (uint)options.TraceInterval.TotalSeconds;

@@ -30,6 +30,12 @@ public sealed class PolicyRepository(PolicyEngine engine, IServiceDirectory? ser
 
     public IReadOnlyDictionary<PolicyObjectKey, PolicyStatus> Statuses => _statuses;
 
+    /// <summary>
+    /// Called with each object's new meaning, null when the object is gone, for what the engine is to have of it: null for nothing. By
+    /// default that is what users wrote.
+    /// </summary>
+    public Func<PolicyObjectKey, PolicyDocument?, PolicyDocument?> Amend { get; set; } = static (_, document) => document;
+
     public static PolicyObjectKey KeyOf(NetworkPolicy policy)
         => new(PolicyKind.NetworkPolicy, policy.Metadata.Namespace, policy.Metadata.Name);
 
@@ -50,7 +56,7 @@ public sealed class PolicyRepository(PolicyEngine engine, IServiceDirectory? ser
     {
         _statuses.Remove(key);
         _references.Remove(key);
-        engine.DeletePolicy(key);
+        Hand(key, Amend(key, null));
     }
 
     /// <summary>The policies whose meaning the group changed, with their status. Members that are no address block are left out and named.</summary>
@@ -100,12 +106,20 @@ public sealed class PolicyRepository(PolicyEngine engine, IServiceDirectory? ser
         return Translate();
     }
 
+    private void Hand(PolicyObjectKey key, PolicyDocument? document)
+    {
+        if (document is null)
+            engine.DeletePolicy(key);
+        else if (!(engine.FindPolicy(key)?.MeansTheSameAs(document) ?? false))
+            engine.UpsertPolicy(document);
+    }
+
     private PolicyStatus Apply(PolicyObjectKey key, ObjectMeta metadata, PolicyTranslation translation)
     {
         bool valid = translation.Document is not null;
         long generation = metadata.Generation ?? 0;
-        if (translation.Document is { } document && !(engine.FindPolicy(key)?.MeansTheSameAs(document) ?? false))
-            engine.UpsertPolicy(document);
+        if (translation.Document is { } document)
+            Hand(key, Amend(key, document));
         var status = new PolicyStatus(key, generation, valid, string.Join('\n', valid ? translation.Warnings : translation.Errors))
         {
             GenerationInForce = valid ? generation : _statuses.GetValueOrDefault(key)?.GenerationInForce,

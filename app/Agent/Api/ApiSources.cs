@@ -2,6 +2,7 @@
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Dns;
 using Axoneme.Agent.Endpoints;
+using Axoneme.Agent.HostPolicy;
 using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Sockets;
@@ -73,6 +74,9 @@ internal sealed record RunningNode
 
     /// <summary>Names and the DNS proxy; null where policies may not mention them, and in tests.</summary>
     public NodeNames? Names { get; init; }
+
+    /// <summary>Null where it is off.</summary>
+    public HostFirewall? HostFirewall { get; init; }
 
     public HubbleObserver? Observer { get; init; }
 

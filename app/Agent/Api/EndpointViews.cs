@@ -17,7 +17,7 @@ internal sealed class EndpointViews(ApiSources sources)
         if (sources.Running is not { } running)
             return [];
         var health = new EndpointHealthView(running);
-        return [.. running.Endpoints.Endpoints.Snapshot().Values.OrderBy(e => e.Id).Select(e => Model(running, e, health, isDetailed: false))];
+        return [.. Endpoints(running).OrderBy(e => e.Id).Select(e => Model(running, e, health, isDetailed: false))];
     }
 
     /// <exception cref="ApiException">The id is malformed, or nobody has it.</exception>
@@ -25,15 +25,23 @@ internal sealed class EndpointViews(ApiSources sources)
     {
         Func<Endpoint, bool> matches = EndpointIdForm.Parse(id);
         RunningNode? running = sources.Running;
-        Endpoint? endpoint = running?.Endpoints.Endpoints.Snapshot().Values.Where(matches).MinBy(e => e.Id);
+        Endpoint? endpoint = running is null ? null : Endpoints(running).Where(matches).MinBy(e => e.Id);
         return endpoint is null
             ? throw ApiException.NotFound($"there is no endpoint {id}")
             : Model(running!, endpoint, new EndpointHealthView(running!), isDetailed: true);
     }
 
+    private static IEnumerable<Endpoint> Endpoints(RunningNode running)
+        => running.Endpoints.Host is { } host
+            ? running.Endpoints.Endpoints.Snapshot().Values.Append(host.Describe())
+            : running.Endpoints.Endpoints.Snapshot().Values;
+
     private EndpointModel Model(RunningNode running, Endpoint endpoint, EndpointHealthView health, bool isDetailed)
     {
         EndpointPolicy? policy = sources.Control.Policies.Table.Snapshot().Find(endpoint.Id);
+        // The node has no policy unless the host firewall is on.
+        if (endpoint.Identity == SecurityIdentity.Host && !sources.Options.HostFirewall.Enabled)
+            policy = new EndpointPolicy(endpoint.Id, 1);
         IdentityModel identity = IdentityViews.Model(endpoint.Identity, endpoint.Labels);
         return new EndpointModel(endpoint.Id, new EndpointStatus
         {

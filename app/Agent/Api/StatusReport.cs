@@ -53,7 +53,7 @@ internal sealed class StatusReport(ApiSources sources)
             Masquerading = _datapath.Masquerading(),
             KubeProxyReplacement = _datapath.KubeProxyReplacement(),
             BandwidthManager = new BandwidthManagerStatus(Enabled: false),
-            HostFirewall = new HostFirewallStatus("Disabled"),
+            HostFirewall = HostFirewall(),
             Encryption = new EncryptionStatus("Disabled"),
             IPv4BigTcp = new BigTcpStatus(Enabled: false),
             IPv6BigTcp = new BigTcpStatus(Enabled: false),
@@ -105,6 +105,11 @@ internal sealed class StatusReport(ApiSources sources)
                     .Select(watch => $"{(watch.Kind.Group.Length == 0 ? "core/" : "")}{watch.Kind.ApiVersion}::{watch.Kind.Kind}"),
             ]);
     }
+
+    private HostFirewallStatus HostFirewall()
+        => sources.Options.HostFirewall.Enabled
+            ? new HostFirewallStatus("Enabled", sources.Running?.Datapath?.Options.Devices ?? sources.Options.Devices, sources.Running?.HostFirewall?.Status)
+            : new HostFirewallStatus("Disabled");
 
     private ComponentStatus CniFile()
     {

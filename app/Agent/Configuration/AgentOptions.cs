@@ -93,6 +93,8 @@ internal sealed record AgentOptions
 
     public bool PolicyDefaultLocalCluster { get; init; } = true;
 
+    public HostFirewallOptions HostFirewall { get; init; } = new();
+
     public ImmutableArray<string> IdentityLabels { get; init; } = [];
 
     public PolicySettings Policies { get; init; } = new();

@@ -67,6 +67,13 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
             EnableNonDefaultDenyPolicies = _reader.Switch("enable-non-default-deny-policies", true),
             PolicyDefaultLocalCluster = _reader.Switch("policy-default-local-cluster", true),
             Dns = DnsOptions.Read(_reader),
+            HostFirewall = new HostFirewallOptions
+            {
+                Enabled = _reader.Switch("enable-host-firewall", false),
+                ConfirmTimeout = _reader.Duration("host-policy-confirm-timeout", TimeSpan.FromSeconds(30)),
+                ManagementPorts = _reader.Ports("host-firewall-management-ports", 22),
+                ManagementCidrs = _reader.Prefixes("host-firewall-management-cidrs"),
+            },
             IdentityLabels = _reader.List("labels"),
             Policies = PolicySettings.Read(_reader),
             PrometheusAddress = _reader.Listen("prometheus-serve-addr"),

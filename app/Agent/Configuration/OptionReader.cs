@@ -58,6 +58,23 @@ internal sealed class OptionReader(RawConfig raw)
     public ImmutableArray<string> List(string name)
         => [.. (raw.Find(name) ?? "").Split([' ', ','], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
 
+    /// <summary>A list of ports; the fallback alone when the key is absent.</summary>
+    public ImmutableArray<ushort> Ports(string name, ushort fallback)
+    {
+        if (raw.Find(name) is null)
+            return [fallback];
+        var ports = ImmutableArray.CreateBuilder<ushort>();
+        foreach (string text in List(name))
+        {
+            if (ushort.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) && port > 0)
+                ports.Add(port);
+            else
+                Problem(name, $"'{text}' is not a port from 1 to {ushort.MaxValue}");
+        }
+
+        return ports.ToImmutable();
+    }
+
     public ImmutableArray<IpPrefix> Prefixes(string name)
     {
         var prefixes = ImmutableArray.CreateBuilder<IpPrefix>();

@@ -47,6 +47,9 @@ internal sealed class EndpointLifecycle(EndpointServices services, NodeAttachmen
             gate.Dispose();
     }
 
+    /// <summary>Keeps a number from being given to a pod.</summary>
+    public void Reserve(ushort id) => _ids.Restore(id);
+
     /// <summary>Takes over what an earlier run left, before anything else may touch it.</summary>
     public async Task RestoreAsync(DatapathReport report)
     {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Agent.HostPolicy;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Nodes;
 using Axoneme.Datapath;
@@ -46,10 +47,15 @@ internal sealed class EndpointTables
             new("Device", e => e.Device.ToString()),
         ]);
 
+    /// <summary>The node itself as an endpoint. It is none of <see cref="Endpoints"/>, which have interfaces; null until it is known.</summary>
+    public HostEndpoint? Host { get; set; }
+
     /// <summary>The node's own addresses: delivered by the host's stack.</summary>
-    public void PublishHost(LocalNode node)
+    /// <param name="node">Its addresses in the cluster.</param>
+    /// <param name="others">Further ones that its devices have.</param>
+    public void PublishHost(LocalNode node, IEnumerable<IpAddress> others)
     {
-        foreach (IpAddress address in node.NodeAddresses.Concat(node.Routers))
+        foreach (IpAddress address in node.NodeAddresses.Concat(node.Routers).Concat(others).Distinct())
         {
             Addresses.Upsert(new EndpointMapEntry(address) { IsHost = true, Identity = SecurityIdentity.Host });
             _ipcache.Set(new IpcacheRecord(IpPrefix.Single(address), SecurityIdentity.Host, Node: null, IpcacheSource.Node, node.Name));

@@ -81,7 +81,12 @@ internal static class StatusText
         if (status.ServiceProblems is { Count: > 0 } problems)
             WriteProblems(table, problems, detail);
         if (status.HostFirewall is { } firewall)
+        {
             table.Row("Host firewall:", $"{firewall.Mode}{(firewall.Devices is { Count: > 0 } on ? $" [{string.Join(", ", on)}]" : "")}");
+            if (firewall.Msg is { Length: > 0 } message)
+                table.Row($"  {message}");
+        }
+
         if (status.CniChaining is { } chaining)
             table.Row("CNI Chaining:", chaining.Mode);
         if (status.CniFile is { } file)

@@ -119,7 +119,7 @@ internal sealed class ApiAgent : IAsyncDisposable
         foreach (IpAddress router in local.Routers)
             ipam.Reserve(router, "router");
         Sources.Running = new RunningNode { Local = local, Endpoints = tables, Ipam = ipam, Reconcilers = () => Reconcilers };
-        tables.PublishHost(local);
+        tables.PublishHost(local, []);
         AddEndpoint(tables, ipam);
         Control.RemoteNodes.Table.Upsert(new RemoteNode(
             "worker-2", IpAddress.Parse("172.30.0.12"), IPv6: null, [], [IpPrefix.Parse("10.244.2.0/24")]));

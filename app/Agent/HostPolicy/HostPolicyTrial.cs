@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+namespace Axoneme.Agent.HostPolicy;
+
+/// <summary>What a look at the trial brought.</summary>
+internal enum TrialStep
+{
+    /// <summary>What is in force is confirmed: there is nothing to prove.</summary>
+    Settled,
+
+    /// <summary>Another version is in force now, and has to prove itself from the beginning.</summary>
+    Begun,
+
+    /// <summary>The version in force has not proved itself yet, and still has time.</summary>
+    Waiting,
+
+    /// <summary>The version in force has proved itself.</summary>
+    Confirmed,
+
+    /// <summary>The time is over: what was on trial is rejected, and the confirmed version counts again.</summary>
+    RolledBack,
+}
+
+/// <summary>
+/// Decides which version of each policy object is in force on the node: the one that users want, from the first moment, or the last one that
+/// has proved that nobody is cut off, if the wanted one has failed to. Versions are texts that are the same exactly if the rules for the node
+/// are. No I/O and no clock; not thread-safe.
+/// </summary>
+/// <param name="timeout">What a version on trial may take; 0: everything is confirmed at once.</param>
+internal sealed class HostPolicyTrial(TimeSpan timeout)
+{
+    /// <summary>The agent ended so often during the trial of one version that the version must be to blame.</summary>
+    public const int MaximalInterruptions = 3;
+
+    // Stands for "no rules for the node".
+    private const string Absent = "";
+
+    private readonly SortedDictionary<string, string> _wanted = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, string> _confirmed = new(StringComparer.Ordinal);
+    private readonly SortedDictionary<string, string> _rejected = new(StringComparer.Ordinal);
+    private string? _interrupted;
+
+    public IReadOnlyDictionary<string, string> Confirmed => _confirmed;
+
+    /// <summary>Versions that failed, by object; an empty one is its deletion. They are not tried again.</summary>
+    public IReadOnlyDictionary<string, string> Rejected => _rejected;
+
+    /// <summary>What is on trial, in one text; null when nothing is.</summary>
+    public string? Version { get; private set; }
+
+    /// <summary>When the trial began. Meaningful while there is a <see cref="Version"/>.</summary>
+    public DateTimeOffset Begun { get; private set; }
+
+    public DateTimeOffset Deadline => Begun + timeout;
+
+    /// <summary>How many trials of the version came to no end because the agent did.</summary>
+    public int Interruptions { get; private set; }
+
+    /// <summary>Every object that is or was of interest.</summary>
+    public IEnumerable<string> Objects => _wanted.Keys.Union(_confirmed.Keys).Union(_rejected.Keys).Order(StringComparer.Ordinal);
+
+    /// <summary>The objects whose version in force is not confirmed.</summary>
+    public IReadOnlyList<string> OnTrial => [.. Objects.Where(name => InForce(name) != Of(_confirmed, name))];
+
+    /// <summary>The confirmed version is in force although another one is wanted.</summary>
+    public bool IsHeld(string name) => _rejected.TryGetValue(name, out string? failed) && failed == Of(_wanted, name);
+
+    /// <summary>Takes over what an earlier run of the agent left. Before anything else.</summary>
+    /// <param name="confirmed">Versions by object.</param>
+    /// <param name="rejected">Versions by object.</param>
+    /// <param name="interrupted">What was on trial when that run ended; null when nothing was.</param>
+    /// <param name="interruptions">How often that had happened to it before.</param>
+    public void Restore(
+        IEnumerable<KeyValuePair<string, string>> confirmed, IEnumerable<KeyValuePair<string, string>> rejected, string? interrupted, int interruptions)
+    {
+        foreach ((string name, string version) in confirmed)
+            _confirmed[name] = version;
+        foreach ((string name, string version) in rejected)
+            _rejected[name] = version;
+        _interrupted = interrupted;
+        Interruptions = interrupted is null ? 0 : interruptions + 1;
+    }
+
+    /// <summary>Users want this version of the object's rules for the node; null: no rules. Takes effect with <see cref="Decide"/>.</summary>
+    public void Want(string name, string? version)
+    {
+        if (version is null)
+            _wanted.Remove(name);
+        else
+            _wanted[name] = version;
+        // Whatever else somebody writes is a new attempt.
+        if (_rejected.TryGetValue(name, out string? failed) && failed != (version ?? Absent))
+            _rejected.Remove(name);
+    }
+
+    /// <summary>After changes: what is to happen next. <see cref="TrialStep.RolledBack"/> only where earlier trials were interrupted too often.</summary>
+    public TrialStep Decide(DateTimeOffset now)
+    {
+        IReadOnlyList<string> onTrial = OnTrial;
+        if (onTrial.Count == 0)
+        {
+            Version = null;
+            return TrialStep.Settled;
+        }
+
+        string version = string.Join('\n', onTrial.Select(name => $"{name}={InForce(name)}"));
+        if (version == Version)
+            return TrialStep.Waiting;
+        if (version != _interrupted)
+            Interruptions = 0;
+        (Version, Begun, _interrupted) = (version, now, null);
+        if (timeout <= TimeSpan.Zero)
+            return Confirm();
+        return Interruptions >= MaximalInterruptions ? Reject() : TrialStep.Begun;
+    }
+
+    /// <summary>Ends the trial if it has proved itself, or if its time is over.</summary>
+    /// <param name="version">The version that was looked at: if it is no longer the one on trial, nothing was learned.</param>
+    /// <param name="failures">What does not work, in words; none: everything does.</param>
+    /// <param name="now">The time.</param>
+    public TrialStep Judge(string? version, IReadOnlyList<string> failures, DateTimeOffset now)
+    {
+        if (Version is null)
+            return TrialStep.Settled;
+        if (version != Version)
+            return TrialStep.Waiting;
+        if (failures.Count == 0)
+            return Confirm();
+        return now < Deadline ? TrialStep.Waiting : Reject();
+    }
+
+    private TrialStep Confirm()
+    {
+        foreach (string name in OnTrial)
+        {
+            if (InForce(name) is { Length: > 0 } version)
+                _confirmed[name] = version;
+            else
+                _confirmed.Remove(name);
+        }
+
+        (Version, Interruptions) = (null, 0);
+        return TrialStep.Confirmed;
+    }
+
+    private TrialStep Reject()
+    {
+        foreach (string name in OnTrial)
+            _rejected[name] = Of(_wanted, name);
+        (Version, Interruptions) = (null, 0);
+        return TrialStep.RolledBack;
+    }
+
+    private string InForce(string name) => IsHeld(name) ? Of(_confirmed, name) : Of(_wanted, name);
+
+    private static string Of(SortedDictionary<string, string> versions, string name) => versions.GetValueOrDefault(name, Absent);
+}
