@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.Datapath;
+using Axoneme.Datapath.Abi;
 using Axoneme.Network;
-using Axoneme.Policy;
-using EndpointPolicy = Axoneme.Datapath.EndpointPolicy;
-using PolicyKey = Axoneme.Policy.PolicyKey;
-using TrafficDirection = Axoneme.Policy.TrafficDirection;
 
 namespace Axoneme.Agent.HostPolicy;
 
@@ -15,27 +11,19 @@ namespace Axoneme.Agent.HostPolicy;
 /// <param name="Port">Of the node.</param>
 internal sealed record ManagementSession(L4Address Remote, SecurityIdentity Identity, ushort Port);
 
-/// <summary>Who reaches the node under a policy, by the contents of its map and without a packet.</summary>
+/// <summary>Who reaches the node under a policy, by the contents of its map as the kernel reads them, and without a packet.</summary>
 /// <param name="clusterId">Of this cluster.</param>
 internal sealed class HostPolicyReach(uint clusterId)
 {
     /// <summary>The sessions that would not pass, in words.</summary>
     public IEnumerable<string> CutSessions(EndpointPolicy policy, IEnumerable<ManagementSession> sessions)
-    {
-        Policy.EndpointPolicy map = Translate(policy);
-        return sessions
-            .Where(s => !Admits(policy, map, s.Identity, s.Port))
+        => sessions
+            .Where(s => !Admits(policy, s.Identity, s.Port))
             .Select(s => $"the session from {s.Remote} to port {s.Port} was cut off (identity {s.Identity})");
-    }
 
     /// <summary>Whether any of the identities may open one of the TCP ports.</summary>
     public bool IsOpen(EndpointPolicy policy, IReadOnlyCollection<ushort> ports, IEnumerable<SecurityIdentity> identities)
-    {
-        if (ports.Count == 0)
-            return false;
-        Policy.EndpointPolicy map = Translate(policy);
-        return identities.Any(identity => ports.Any(port => Admits(policy, map, identity, port)));
-    }
+        => ports.Count > 0 && identities.Any(identity => ports.Any(port => Admits(policy, identity, port)));
 
     /// <summary>Those from where people come: neither pods nor the node itself.</summary>
     public static bool IsOutside(SecurityIdentity identity)
@@ -43,16 +31,33 @@ internal sealed class HostPolicyReach(uint clusterId)
             || identity == SecurityIdentity.RemoteNode || identity == SecurityIdentity.KubeApiServer
             || identity.Value >= SecurityIdentity.LocalCidrScope;
 
-    private bool Admits(EndpointPolicy policy, Policy.EndpointPolicy map, SecurityIdentity identity, ushort port)
-        => !policy.IngressEnforced || policy.Audit
-            || PolicyEvaluator.Evaluate(map, TrafficDirection.Ingress, identity, L4Protocol.Tcp, port, clusterId).Allowed;
+    // As policy_lookup() does: the longest match of the identity and that of its class; precedence decides, then deny, then length.
+    private bool Admits(EndpointPolicy policy, SecurityIdentity identity, ushort port)
+    {
+        if (!policy.IngressEnforced || policy.Audit)
+            return true;
+        PolicyMapEntry? own = Match(policy, identity, port);
+        PolicyMapEntry? common = Match(policy, identity.AggregateIn(clusterId), port);
+        if (own is null || common is null)
+            return (own ?? common) is { Deny: false };
+        int order = common.Precedence.CompareTo(own.Precedence);
+        if (order == 0 && common.Deny != own.Deny)
+            return false;
+        return !(order > 0 || (order == 0 && Length(common) > Length(own)) ? common : own).Deny;
+    }
 
-    private static Policy.EndpointPolicy Translate(EndpointPolicy policy) => new(
-        SecurityIdentity.Host,
-        policy.Revision,
-        policy.IngressEnforced,
-        policy.EgressEnforced,
-        policy.Entries.Values.ToImmutableDictionary(
-            e => new PolicyKey((TrafficDirection)e.Key.Direction, e.Key.Identity, e.Key.Protocol, e.Key.Port, e.Key.PortBits),
-            e => new PolicyEntry(e.Deny, e.Precedence, null, RuleOrigins.None)));
+    private static PolicyMapEntry? Match(EndpointPolicy policy, SecurityIdentity identity, ushort port)
+    {
+        for (int bits = 16; bits >= 0; bits--)
+        {
+            var block = (ushort)(port & (0xFFFF_0000u >> bits));
+            var key = new PolicyMapKey(TrafficDirection.Ingress, identity, L4Protocol.Tcp, block, (byte)bits);
+            if (policy.Entries.TryGetValue(key, out PolicyMapEntry? entry))
+                return entry;
+        }
+
+        return policy.Entries.GetValueOrDefault(new PolicyMapKey(TrafficDirection.Ingress, identity, L4Protocol.Any, 0, 0));
+    }
+
+    private static int Length(PolicyMapEntry entry) => entry.Key.Protocol == L4Protocol.Any ? 0 : 8 + entry.Key.PortBits;
 }

@@ -4,9 +4,6 @@ using Axoneme.Agent.HostPolicy;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
 using Axoneme.Network;
-using Axoneme.Policy;
-using EndpointPolicy = Axoneme.Datapath.EndpointPolicy;
-using TrafficDirection = Axoneme.Datapath.Abi.TrafficDirection;
 
 namespace Axoneme.Agent.Tests;
 
@@ -50,6 +47,14 @@ public sealed class HostPolicyReachTests
         Assert.False(_reach.IsOpen(Admitting((Office, 2222)), [22], outside));
         Assert.False(_reach.IsOpen(Admitting((new SecurityIdentity(300), 22)), [22], outside));
         Assert.False(_reach.IsOpen(Admitting((Office, 22)), [], outside));
+    }
+
+    [Fact]
+    public void Larger_precedence_of_the_class_beats_what_is_said_of_the_identity()
+    {
+        var denied = new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Ingress, Office.AggregateIn(0), L4Protocol.Any, 0, 0)) { Deny = true, Precedence = 255 };
+        EndpointPolicy policy = Admitting((Office, 22));
+        Assert.False(_reach.IsOpen(policy with { Entries = policy.Entries.Add(denied.Key, denied) }, [22], [Office]));
     }
 
     [Fact]
