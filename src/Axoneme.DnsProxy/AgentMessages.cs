@@ -66,9 +66,8 @@ public sealed record ProxiedEndpoint(
     ushort Id, SecurityIdentity Identity, IReadOnlyList<IpAddress> Addresses, IReadOnlyList<DnsRule> Rules);
 
 /// <summary>
-/// Names that may be asked of a server. As in the kernel's policy maps, rules for the server's identity come before those for the aggregate of the
-/// identity and those before rules for anyone; among them, the longer prefix of the port comes first, then the one with a protocol. Rules with
-/// the same key add up.
+/// Names that may be asked of a server. Rules add up: a name is allowed if any rule for the server's identity, for the aggregate that the identity
+/// belongs to, or for anyone has it.
 /// </summary>
 /// <param name="Peer">Identity of the server or number of an aggregate (11 to 14, as in policy maps); 0 is anyone.</param>
 /// <param name="Protocol">UDP, TCP or any.</param>
@@ -101,3 +100,6 @@ public sealed record Forget(DnsPattern Names, ushort? Endpoint = null) : ProxyMe
 
 /// <summary>The addresses of these <see cref="Learned"/> are in the kernel's maps: their answers may go out.</summary>
 public sealed record LearnedAcknowledgement(IReadOnlyList<long> Ids) : ProxyMessage;
+
+/// <summary>Everything sent before this is in force once <see cref="SyncReply"/> with the same id comes back.</summary>
+public sealed record SyncRequest(long Id) : ProxyMessage;

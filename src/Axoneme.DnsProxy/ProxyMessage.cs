@@ -17,11 +17,13 @@ namespace Axoneme.DnsProxy;
 [JsonDerivedType(typeof(UpdatePrefixes), "prefixes")]
 [JsonDerivedType(typeof(Forget), "forget")]
 [JsonDerivedType(typeof(LearnedAcknowledgement), "learned-ack")]
+[JsonDerivedType(typeof(SyncRequest), "sync")]
 [JsonDerivedType(typeof(ProxyHello), "hello")]
 [JsonDerivedType(typeof(CacheContents), "cache")]
 [JsonDerivedType(typeof(CacheEnd), "cache-end")]
 [JsonDerivedType(typeof(Learned), "learned")]
 [JsonDerivedType(typeof(Queries), "queries")]
+[JsonDerivedType(typeof(SyncReply), "sync-reply")]
 [JsonDerivedType(typeof(Counters), "counters")]
 public abstract record ProxyMessage
 {

@@ -9,7 +9,10 @@ namespace Axoneme.DnsProxy;
 public sealed record ProxyHello(ushort Port, long Started) : Hello;
 
 /// <param name="Mappings">A part of the cache.</param>
-/// <param name="Written">Addresses that the proxy itself put into the ipcache while no agent was there.</param>
+/// <param name="Written">
+/// Addresses that the proxy itself put into the ipcache while no agent was there. Those of the time until <see cref="SnapshotEnd"/> come in another
+/// such message after that.
+/// </param>
 public sealed record CacheContents(IReadOnlyList<CachedMapping> Mappings, IReadOnlyList<WrittenAddress> Written) : ProxyMessage;
 
 public sealed record CacheEnd : ProxyMessage;
@@ -157,3 +160,6 @@ public sealed record Counters : ProxyMessage
     /// <summary>Upper bounds of the buckets, seconds.</summary>
     public static IReadOnlyList<double> LatencyBounds { get; } = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 }
+
+/// <summary>The answer to <see cref="SyncRequest"/>.</summary>
+public sealed record SyncReply(long Id) : ProxyMessage;

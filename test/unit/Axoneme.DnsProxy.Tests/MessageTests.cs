@@ -26,6 +26,8 @@ public sealed class MessageTests
         new ProxyHello(10053, 1),
         new CacheContents([new CachedMapping(7, "a.example", Pod, 2, 1, 1)], [new WrittenAddress(Server6, new SecurityIdentity(3))]),
         new CacheEnd(),
+        new SyncRequest(8),
+        new SyncReply(8),
         new Learned(3, [new LearnedName(7, "a.example", [Pod, Server6], 30, 1)]),
         new Queries(
             [

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Dns;
+using Axoneme.DnsProxy;
+using Axoneme.Network;
+
+namespace Axoneme.Proxy.Names;
+
+/// <summary>
+/// The FQDN selectors of all policies as patterns, and which identity addresses with a set of them have. Immutable; numbers of patterns mean something
+/// in one instance only.
+/// </summary>
+internal sealed class SelectorDirectory
+{
+    private readonly DnsPattern[] _patterns;
+    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _names;
+    private readonly int[] _wildcards;
+    private readonly Dictionary<string, SecurityIdentity> _identities = [];
+    private readonly IpPrefix[] _prefixes;
+
+    public static readonly SelectorDirectory Empty = new([], []);
+
+    public SelectorDirectory(IReadOnlyList<SelectorSet> sets, IReadOnlyCollection<IpPrefix> prefixes)
+    {
+        Sets = sets;
+        Prefixes = prefixes;
+        _patterns = [.. sets.SelectMany(s => s.Patterns).Distinct().Order()];
+        _names = Enumerable.Range(0, _patterns.Length).Where(i => _patterns[i].IsName)
+            .ToDictionary(i => _patterns[i].Text, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
+        _wildcards = [.. Enumerable.Range(0, _patterns.Length).Where(i => !_patterns[i].IsName)];
+        _prefixes = [.. prefixes];
+        foreach (SelectorSet set in sets.Where(s => s.Prefix is null && s.Identity.Value != 0))
+            _identities[KeyOf(set.Patterns.Distinct().Select(p => Array.BinarySearch(_patterns, p)).Order())] = set.Identity;
+    }
+
+    public IReadOnlyList<SelectorSet> Sets { get; }
+
+    public IReadOnlyCollection<IpPrefix> Prefixes { get; }
+
+    /// <summary>Numbers of the patterns that match, ascending; empty when nobody wants the name.</summary>
+    public int[] Match(ReadOnlySpan<char> name)
+    {
+        bool isNamed = _names.TryGetValue(name, out int exact);
+        List<int>? matches = null;
+        foreach (int i in _wildcards)
+        {
+            if (_patterns[i].Matches(name))
+                (matches ??= []).Add(i);
+        }
+
+        if (matches is null)
+            return isNamed ? [exact] : [];
+        if (isNamed)
+            matches.Add(exact);
+        matches.Sort();
+        return [.. matches];
+    }
+
+    /// <summary>The identity of addresses that have exactly these patterns and no prefix.</summary>
+    /// <param name="patterns">Ascending.</param>
+    public bool TryFindIdentity(IEnumerable<int> patterns, out SecurityIdentity identity) => _identities.TryGetValue(KeyOf(patterns), out identity);
+
+    /// <summary>Whether a CIDR policy covers the address.</summary>
+    public bool IsCovered(IpAddress address) => Array.Exists(_prefixes, p => p.Contains(address));
+
+    private static string KeyOf(IEnumerable<int> patterns) => string.Join(' ', patterns);
+}
