@@ -100,6 +100,9 @@ public abstract class LabCluster(string name, string routing, params string[] se
         return applied;
     }
 
+    /// <summary>Makes the addresses of pods known that a test has added.</summary>
+    public async Task RefreshAddressesAsync() => _addresses = await ReadAddressesAsync();
+
     public string V4(string pod) => _addresses[pod].First(a => !a.Contains(':'));
 
     public string V6(string pod) => _addresses[pod].First(a => a.Contains(':'));
