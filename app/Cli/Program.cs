@@ -9,6 +9,7 @@ internal static class Program
         new("cilium", "the state of a node's agent and maps", Cilium.CiliumCommand.RunAsync),
         new("hubble", "flows: what passes, what is dropped and why", Hubble.HubbleCommand.RunAsync),
         new("explain", "why a connection is allowed or denied, and what would change it", Explanations.ExplainCommand.RunAsync),
+        new("policy", "what a change of policy would do to recorded flows, and policies made from them", Explanations.PolicyCommand.RunAsync),
         new("lab", "a cluster in a box: nodes, pods and services on this machine", SiblingProgram.Run("lab", "axoneme-lab")),
         new("test", "build, and run the tests", Testing.TestCommand.RunAsync),
         new("bench", "measure our paths against plain ones", SiblingProgram.Run("bench", "axoneme-bench")),

@@ -167,7 +167,7 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
         ulong number = request.Number == 0 ? ulong.MaxValue : request.Number;
         var kept = new Queue<GetFlowsResponse>();
         ulong printed = 0;
-        await foreach (GetFlowsResponse response in ReadFileAsync(cancellation).ConfigureAwait(false))
+        await foreach (GetFlowsResponse response in FlowFile.ReadAsync(_inputFile!, cancellation).ConfigureAwait(false))
         {
             if (response.Flow is { } flow && (!filters.Matches(flow) || !IsInRange(request, response.Time)))
                 continue;
@@ -186,46 +186,6 @@ internal sealed class ObserveCommand(TextWriter output, TextWriter errors, TimeP
 
         foreach (GetFlowsResponse response in kept)
             printer.Print(response);
-    }
-
-    private async IAsyncEnumerable<GetFlowsResponse> ReadFileAsync(
-        [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellation)
-    {
-        var parser = new JsonParser(JsonParser.Settings.Default.WithIgnoreUnknownFields(true));
-        using TextReader reader = Open(_inputFile!);
-        int line = 0;
-        while (await reader.ReadLineAsync(cancellation).ConfigureAwait(false) is { } text)
-        {
-            line++;
-            if (text.AsSpan().Trim().IsEmpty)
-                continue;
-            GetFlowsResponse response;
-            try
-            {
-                response = parser.Parse<GetFlowsResponse>(text);
-                if (response.ResponseTypesCase == GetFlowsResponse.ResponseTypesOneofCase.None)
-                    response = new GetFlowsResponse { Flow = parser.Parse<Flow>(text) };
-                response.Time ??= response.Flow?.Time;
-            }
-            catch (Exception e) when (e is InvalidJsonException or InvalidProtocolBufferException)
-            {
-                throw new UserErrorException($"{_inputFile}:{line}: {e.Message}");
-            }
-
-            yield return response;
-        }
-    }
-
-    private static TextReader Open(string path)
-    {
-        try
-        {
-            return path == "-" ? Console.In : new StreamReader(path);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new UserErrorException(e.Message);
-        }
     }
 
     private static bool IsInRange(GetFlowsRequest request, Timestamp? at)

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
-using Axoneme.Dns;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 
@@ -18,6 +17,7 @@ public sealed class ClusterModel
     private readonly Dictionary<IpAddress, ClusterPod> _podsByAddress = [];
     private readonly Dictionary<IpAddress, string> _nodesByAddress = [];
     private readonly HashSet<IpAddress> _apiServers = [];
+    private readonly HashSet<SecurityIdentity> _taken = [];
     private readonly Dictionary<string, SecurityIdentity> _byNames = [];
     private uint _nextIdentity = SecurityIdentity.MinimalAllocated;
     private uint _nextName = SecurityIdentity.LocalCidrScope + 0x80_0000;
@@ -31,7 +31,10 @@ public sealed class ClusterModel
         foreach (CiliumIdentity identity in objects.Of<CiliumIdentity>())
         {
             if (uint.TryParse(identity.Metadata.Name, out uint number) && identity.SecurityLabels is { Count: > 0 } labels)
+            {
                 _identities.TryAdd(PodLabels.FromSecurityLabels(labels), new SecurityIdentity(number));
+                _taken.Add(new SecurityIdentity(number));
+            }
         }
 
         AddPods();
@@ -96,41 +99,71 @@ public sealed class ClusterModel
         return found;
     }
 
-    /// <summary>The identity of an address that a lookup of the name gives: one for the set of patterns in use that match it.</summary>
-    public SecurityIdentity IdentityOfName(string name)
+    /// <summary>The identity of an address that a lookup of the name gives.</summary>
+    public SecurityIdentity IdentityOfName(string name) => IdentityOfNames([name], address: null);
+
+    /// <summary>An end as it was recorded: the pod of that name if there is one, and otherwise one with the recorded labels.</summary>
+    public TrafficEnd EndOf(RecordedEnd end)
     {
-        // The pattern's text is the label that selectors of names look for.
+        ArgumentNullException.ThrowIfNull(end);
+        if (end.IsPod)
+        {
+            if (_pods.TryGetValue(new ResourceName(end.Namespace, end.Pod), out ClusterPod? present) && !present.HostNetwork)
+                return EndResolver.OfPod(present) with { Address = end.Address };
+            return EndResolver.OfPod(Adopt(end));
+        }
+
+        if (end.IsOutside && end.Address is { } address)
+        {
+            SecurityIdentity identity = end.Names.IsEmpty ? IdentityOf(address) : IdentityOfNames(end.Names, address);
+            return new TrafficEnd { Kind = TrafficEndKind.Address, Name = end.Name, Address = address, Identity = identity };
+        }
+
+        return new TrafficEnd { Kind = TrafficEndKind.Entity, Name = end.Name, Address = end.Address, Identity = end.Identity };
+    }
+
+    private ClusterPod Adopt(RecordedEnd end)
+    {
+        SecurityIdentity identity = IdentityFor(end.Labels);
+        if (Engine.FindIdentity(identity) is null)
+        {
+            Engine.UpsertIdentity(identity, end.Labels);
+            _changed = true;
+        }
+
+        Dictionary<string, string> own = end.Labels.Where(l => l.Source == Label.Kubernetes && !PodReader.IsDerived(l.Key)).ToDictionary(l => l.Key, l => l.Value);
+        NamedPorts ports = Engine.FindIdentity(identity)?.Ports ?? NamedPorts.Empty;
+        var name = new ResourceName(end.Namespace, end.Pod.Length > 0 ? end.Pod : end.Workload);
+        return new ClusterPod(name, own, end.Labels, identity, ports, "", HostNetwork: false, end.Address is { } address ? [address] : []);
+    }
+
+    // One identity for the set of patterns in use that match, and the narrowest block around the address, as on a node.
+    private SecurityIdentity IdentityOfNames(IReadOnlyCollection<string> names, IpAddress? address)
+    {
         string[] matching =
         [
-            .. Engine.DescribeSelectors().Select(s => s.Selector.Text).Where(t => t.StartsWith(NameSelector, StringComparison.Ordinal))
-                .Select(t => t[NameSelector.Length..]).Where(p => Matches(p, name)).Distinct().Order(StringComparer.Ordinal),
+            .. Engine.Names.Patterns.Where(p => names.Any(n => p.Matches(n))).Select(p => p.Text).Distinct().Order(StringComparer.Ordinal),
         ];
-        string key = string.Join(' ', matching);
+        SecurityIdentity around = address is { } known ? IdentityOf(known)
+            : Objects.Options.DualStack ? SecurityIdentity.WorldIPv4 : SecurityIdentity.World;
         if (matching.Length == 0)
-            return Objects.Options.DualStack ? SecurityIdentity.WorldIPv4 : SecurityIdentity.World;
-        if (_byNames.TryGetValue(key, out SecurityIdentity known))
-            return known;
+            return around;
+        string key = $"{around.Value} {string.Join(' ', matching)}";
+        if (_byNames.TryGetValue(key, out SecurityIdentity held))
+            return held;
         var id = new SecurityIdentity(_nextName++);
-        LabelSet world = LabelSet.Reserved(Objects.Options.DualStack ? "world-ipv4" : "world");
-        Engine.UpsertIdentity(id, LabelSet.From(matching.Select(p => new Label("fqdn", p, "")).Concat(world)));
+        Engine.UpsertIdentity(id, LabelSet.From(matching.Select(p => new Label(FqdnSelector.LabelSource, p, "")).Concat(LabelsOf(around))));
         _changed = true;
         return _byNames[key] = id;
     }
-
-    public static bool Matches(string pattern, string name)
-        => (DnsPattern.TryParseName(pattern, out DnsPattern parsed, out _) || DnsPattern.TryParsePattern(pattern, out parsed, out _))
-            && parsed.Matches(name);
-
-    private const string NameSelector = "fqdn ";
 
     private SecurityIdentity IdentityFor(LabelSet labels)
     {
         if (_identities.TryGetValue(labels, out SecurityIdentity known))
             return known;
-        HashSet<SecurityIdentity> taken = [.. _identities.Values];
-        while (taken.Contains(new SecurityIdentity(_nextIdentity)))
+        while (!_taken.Add(new SecurityIdentity(_nextIdentity)))
             _nextIdentity++;
-        return _identities[labels] = new SecurityIdentity(_nextIdentity++);
+        return _identities[labels] = new SecurityIdentity(_nextIdentity);
     }
 
     private void AddPods()
