@@ -52,6 +52,29 @@ public sealed class PolicyRepository(PolicyEngine engine, IServiceDirectory? ser
 
     public PolicyStatus Upsert(CiliumClusterwideNetworkPolicy policy) => Upsert(KeyOf(policy), policy.Metadata, policy.Spec, policy.Specs);
 
+    public PolicyStatus Upsert(ClusterNetworkPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        var context = new TranslationContext(KeyOf(PolicyKind.ClusterNetworkPolicy, policy), policy.Metadata, engine.Options);
+        return Apply(context.Key, policy.Metadata, TierPolicyTranslation.Translate(context, policy.Spec));
+    }
+
+    public PolicyStatus Upsert(AdminNetworkPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        var context = new TranslationContext(KeyOf(PolicyKind.AdminNetworkPolicy, policy), policy.Metadata, engine.Options);
+        return Apply(context.Key, policy.Metadata, TierPolicyTranslation.Translate(context, policy.Spec));
+    }
+
+    public PolicyStatus Upsert(BaselineAdminNetworkPolicy policy)
+    {
+        ArgumentNullException.ThrowIfNull(policy);
+        var context = new TranslationContext(KeyOf(PolicyKind.BaselineAdminNetworkPolicy, policy), policy.Metadata, engine.Options);
+        return Apply(context.Key, policy.Metadata, TierPolicyTranslation.Translate(context, policy.Spec));
+    }
+
+    private static PolicyObjectKey KeyOf(PolicyKind kind, Resource policy) => new(kind, "", policy.Metadata.Name);
+
     public void Delete(PolicyObjectKey key)
     {
         _statuses.Remove(key);

@@ -9,6 +9,9 @@ public enum PolicyKind : byte
     NetworkPolicy,
     CiliumNetworkPolicy,
     CiliumClusterwideNetworkPolicy,
+    ClusterNetworkPolicy,
+    AdminNetworkPolicy,
+    BaselineAdminNetworkPolicy,
 }
 
 /// <summary>The object that a rule is from.</summary>

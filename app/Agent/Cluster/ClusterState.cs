@@ -38,6 +38,12 @@ internal sealed class ClusterState
         CiliumClusterwideNetworkPolicies = Reflect(Kinds.CiliumClusterwideNetworkPolicies);
         CiliumCidrGroups = Reflect(Kinds.CiliumCIDRGroups);
         CiliumLocalRedirectPolicies = Reflect(Kinds.CiliumLocalRedirectPolicies);
+        if (options.Policies.EnableClusterNetworkPolicies)
+            ClusterNetworkPolicies = Reflect(Kinds.ClusterNetworkPolicies);
+        if (!options.Policies.EnableAdminNetworkPolicies)
+            return;
+        AdminNetworkPolicies = Reflect(Kinds.AdminNetworkPolicies);
+        BaselineAdminNetworkPolicies = Reflect(Kinds.BaselineAdminNetworkPolicies);
     }
 
     /// <summary>This node's Node object, and no other.</summary>
@@ -68,6 +74,13 @@ internal sealed class ClusterState
     public Table<ResourceName, CiliumCIDRGroup> CiliumCidrGroups { get; }
 
     public Table<ResourceName, CiliumLocalRedirectPolicy> CiliumLocalRedirectPolicies { get; }
+
+    /// <summary>Null where the option for the kind is off, as with the next two.</summary>
+    public Table<ResourceName, ClusterNetworkPolicy>? ClusterNetworkPolicies { get; }
+
+    public Table<ResourceName, AdminNetworkPolicy>? AdminNetworkPolicies { get; }
+
+    public Table<ResourceName, BaselineAdminNetworkPolicy>? BaselineAdminNetworkPolicies { get; }
 
     /// <summary>How the watch of each kind is doing.</summary>
     public IEnumerable<ReflectorStatus> Watches => _status.Values.OrderBy(status => status.Kind.ToString(), StringComparer.Ordinal);

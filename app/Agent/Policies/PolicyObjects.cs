@@ -18,7 +18,7 @@ internal sealed class PolicyObjects(
     PolicyReports reports,
     ILogger<PolicyObjects> log)
 {
-    private readonly TaskCompletionSource[] _complete = [new(), new(), new(), new()];
+    private readonly TaskCompletionSource[] _complete = [new(), new(), new(), new(), new(), new(), new()];
     private readonly TaskCompletionSource[] _servicesComplete = [new(), new()];
 
     public Table<PolicyObjectKey, PolicyStatus> Statuses { get; } = new(
@@ -48,6 +48,11 @@ internal sealed class PolicyObjects(
         Follow(
             cluster.CiliumClusterwideNetworkPolicies, PolicyKind.CiliumClusterwideNetworkPolicy, repository.Upsert, _complete[2], cancellation,
             (policy, status) => reports.Report(Kinds.CiliumClusterwideNetworkPolicies, policy, policy.Status?.Conditions, status)),
+        FollowTier(cluster.ClusterNetworkPolicies, PolicyKind.ClusterNetworkPolicy, Kinds.ClusterNetworkPolicies, repository.Upsert, p => p.Status, _complete[4], cancellation),
+        FollowTier(cluster.AdminNetworkPolicies, PolicyKind.AdminNetworkPolicy, Kinds.AdminNetworkPolicies, repository.Upsert, p => p.Status, _complete[5], cancellation),
+        FollowTier(
+            cluster.BaselineAdminNetworkPolicies, PolicyKind.BaselineAdminNetworkPolicy, Kinds.BaselineAdminNetworkPolicies, repository.Upsert, p => p.Status,
+            _complete[6], cancellation),
         cluster.CiliumCidrGroups.FollowAsync(TakeGroup, log, cancellation, _complete[3]),
         services.RunAsync(policies, TakeService, log, _servicesComplete, cancellation),
         reports.RunAsync(cancellation));
@@ -73,6 +78,16 @@ internal sealed class PolicyObjects(
             log,
             cancellation,
             complete);
+
+    private Task FollowTier<T>(
+        Table<ResourceName, T>? table, PolicyKind kind, ResourceKind<T> resources, Func<T, PolicyStatus> upsert, Func<T, TierPolicyStatus?> statusOf,
+        TaskCompletionSource complete, CancellationToken cancellation)
+        where T : Resource
+        => table is null
+            ? Skip(complete)
+            : Follow(
+                table, kind, upsert, complete, cancellation,
+                (policy, status) => reports.Report(resources, policy, statusOf(policy)?.Conditions, status));
 
     private PolicyStatus? Take<T>(Change<ResourceName, T> change, PolicyKind kind, Func<T, PolicyStatus> upsert)
         where T : Resource

@@ -6,6 +6,7 @@ public static class Kinds
 {
     private const string Apps = "apps";
     private const string CiliumGroup = "cilium.io";
+    private const string PolicyGroup = "policy.networking.k8s.io";
 
     private static readonly KubernetesJson Json = KubernetesJson.Lean;
 
@@ -60,4 +61,13 @@ public static class Kinds
 
     public static readonly ResourceKind<CiliumLocalRedirectPolicy> CiliumLocalRedirectPolicies = new(
         CiliumGroup, "v2", "ciliumlocalredirectpolicies", "CiliumLocalRedirectPolicy", true, Json.CiliumLocalRedirectPolicy);
+
+    public static readonly ResourceKind<ClusterNetworkPolicy> ClusterNetworkPolicies =
+        new(PolicyGroup, "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy", false, Json.ClusterNetworkPolicy);
+
+    public static readonly ResourceKind<AdminNetworkPolicy> AdminNetworkPolicies =
+        new(PolicyGroup, "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy", false, Json.AdminNetworkPolicy);
+
+    public static readonly ResourceKind<BaselineAdminNetworkPolicy> BaselineAdminNetworkPolicies = new(
+        PolicyGroup, "v1alpha1", "baselineadminnetworkpolicies", "BaselineAdminNetworkPolicy", false, Json.BaselineAdminNetworkPolicy);
 }
