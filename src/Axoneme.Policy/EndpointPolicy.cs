@@ -19,5 +19,8 @@ public sealed record EndpointPolicy(
     bool EgressEnforced,
     PolicyEntryCollection Entries)
 {
+    /// <summary>What would be in force if the rules on trial were; null where none of those selects the endpoint.</summary>
+    public EndpointPolicy? Shadow { get; init; }
+
     public bool IsEnforced(TrafficDirection direction) => direction == TrafficDirection.Ingress ? IngressEnforced : EgressEnforced;
 }

@@ -26,6 +26,13 @@ public sealed record PolicyDelta(ImmutableArray<KeyValuePair<PolicyKey, PolicyEn
         return delta.ToDelta();
     }
 
+    /// <summary>Between the policies on trial of two versions; empty when the later one has none.</summary>
+    public static PolicyDelta OfShadows(EndpointPolicy? before, EndpointPolicy after)
+    {
+        ArgumentNullException.ThrowIfNull(after);
+        return after.Shadow is null || ReferenceEquals(before?.Shadow, after.Shadow) ? Empty : Between(before?.Shadow, after.Shadow);
+    }
+
     /// <summary>Collects the differences of slices.</summary>
     internal sealed class Builder
     {

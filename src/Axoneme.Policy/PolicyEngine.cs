@@ -10,7 +10,11 @@ namespace Axoneme.Policy;
 /// <param name="EndpointId">Of this node.</param>
 /// <param name="Policy">Complete.</param>
 /// <param name="Delta">Against what the last update gave for this endpoint (everything for a new one).</param>
-public sealed record EndpointPolicyChange(ushort EndpointId, EndpointPolicy Policy, PolicyDelta Delta);
+public sealed record EndpointPolicyChange(ushort EndpointId, EndpointPolicy Policy, PolicyDelta Delta)
+{
+    /// <summary>The same for the policy's <see cref="EndpointPolicy.Shadow"/>; empty where it has none.</summary>
+    public PolicyDelta ShadowDelta { get; init; } = PolicyDelta.Empty;
+}
 
 /// <summary>
 /// All that changed since the last commit. Write in this order and no packet meets a state that no policy asked for: upserts of the endpoints'
@@ -262,15 +266,19 @@ public sealed class PolicyEngine
             PolicyDelta delta = subject.Recompute(_options, _selectors, _slices, revision);
             if (ReferenceEquals(before, subject.Policy))
                 continue;
+            PolicyDelta shadowDelta = PolicyDelta.OfShadows(before, subject.Policy);
             foreach (ushort endpoint in subject.Endpoints)
-                changes[endpoint] = new EndpointPolicyChange(endpoint, subject.Policy, delta);
+                changes[endpoint] = new EndpointPolicyChange(endpoint, subject.Policy, delta) { ShadowDelta = shadowDelta };
         }
 
         _dirty.Clear();
         foreach ((ushort endpoint, EndpointPolicy? before) in _moved)
         {
             EndpointPolicy policy = _endpoints[endpoint].Policy;
-            changes[endpoint] = new EndpointPolicyChange(endpoint, policy, PolicyDelta.Between(before, policy));
+            changes[endpoint] = new EndpointPolicyChange(endpoint, policy, PolicyDelta.Between(before, policy))
+            {
+                ShadowDelta = PolicyDelta.OfShadows(before, policy),
+            };
         }
 
         _moved.Clear();

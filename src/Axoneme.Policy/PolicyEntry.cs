@@ -38,6 +38,17 @@ public static class PolicyPrecedence
         return ((0xFF_FFFFu - absolute) << 8) | verdict;
     }
 
+    internal static bool IsPass(uint precedence) => VerdictOf(precedence) == PassByte;
+
+    internal static uint VerdictOf(uint precedence) => precedence & 0xFF;
+
+    /// <summary>The smallest of the tier that the precedence belongs to: what is smaller belongs to later ones.</summary>
+    internal static uint EndOfTier(uint precedence)
+    {
+        uint absolute = 0xFF_FFFFu - (precedence >> 8);
+        return (0xFF_FFFFu - (absolute | 0xFFFF)) << 8;
+    }
+
     /// <summary>Same tier and order, whatever the verdict.</summary>
     public static bool IsSameLevel(uint a, uint b) => a >> 8 == b >> 8;
 }

@@ -57,14 +57,7 @@ internal sealed class PolicySlice
     public PolicySlice(RulePart[] parts)
     {
         Parts = parts;
-        var merged = new Dictionary<L4Block, PolicyEntry>();
-        foreach (RulePart part in parts)
-        {
-            foreach (L4Block block in part.Blocks)
-                Merge(merged, block, part.Entry);
-        }
-
-        RemoveCovered(merged);
+        Dictionary<L4Block, PolicyEntry> merged = PassResolution.Concerns(parts) ? PassResolution.Resolve(parts, Merge) : MergeAll(parts);
         _entries = [.. merged];
         Array.Sort(_entries, static (a, b) => a.Key.CompareTo(b.Key));
     }
@@ -102,19 +95,31 @@ internal sealed class PolicySlice
         return best;
     }
 
+    private static Dictionary<L4Block, PolicyEntry> MergeAll(RulePart[] parts)
+    {
+        var merged = new Dictionary<L4Block, PolicyEntry>();
+        foreach (RulePart part in parts)
+        {
+            foreach (L4Block block in part.Blocks)
+            {
+                ref PolicyEntry? held = ref CollectionsMarshal.GetValueRefOrAddDefault(merged, block, out _);
+                held = held is null ? part.Entry : Merge(held, part.Entry);
+            }
+        }
+
+        RemoveCovered(merged);
+        return merged;
+    }
+
     // Of two entries for one key the larger precedence counts; at the same one both are named as origins. Two allows of one level are one
     // allow of both: what a proxy has to let pass is the union.
-    private static void Merge(Dictionary<L4Block, PolicyEntry> slice, L4Block key, PolicyEntry entry)
+    private static PolicyEntry Merge(PolicyEntry held, PolicyEntry entry)
     {
-        ref PolicyEntry? held = ref CollectionsMarshal.GetValueRefOrAddDefault(slice, key, out _);
-        if (held is null)
-            held = entry;
-        else if (!held.Deny && !entry.Deny && PolicyPrecedence.IsSameLevel(held.Precedence, entry.Precedence))
-            held = MergeAllows(held, entry);
-        else if (held.Precedence < entry.Precedence)
-            held = entry;
-        else if (held.Precedence == entry.Precedence)
-            held = held with { Origins = held.Origins.Union(entry.Origins) };
+        if (!held.Deny && !entry.Deny && PolicyPrecedence.IsSameLevel(held.Precedence, entry.Precedence))
+            return MergeAllows(held, entry);
+        if (held.Precedence == entry.Precedence)
+            return held with { Origins = held.Origins.Union(entry.Origins) };
+        return held.Precedence < entry.Precedence ? entry : held;
     }
 
     private static PolicyEntry MergeAllows(PolicyEntry a, PolicyEntry b)

@@ -106,6 +106,17 @@ internal sealed class RuleState
         return blocks.Length == 0 ? null : new RulePart(_number, Entry, blocks);
     }
 
+    /// <summary>All that the rule says about an identity, also where its class's entries say so; null: nothing.</summary>
+    public RulePart? WholePartFor(SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts subjectPorts, NamedPorts peerPorts)
+    {
+        if (!CoversWhole(aggregate) && !Selects(peer))
+            return null;
+        if (Named.IsEmpty)
+            return _fixed;
+        L4Block[] blocks = [.. Blocks.Concat(Resolve(NamesPeerPorts ? peerPorts : subjectPorts)).Distinct()];
+        return blocks.Length == 0 ? null : new RulePart(_number, Entry, blocks);
+    }
+
     private bool Selects(SecurityIdentity peer)
     {
         foreach (Selection selection in Peers ?? [])

@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.Network;
 
 namespace Axoneme.Policy;
 
 /// <summary>
-/// The policy of one (identity, container ports) pair, computed in slices: all entries about one peer identity, or one class of them, in one
-/// direction. A packet's verdict is the larger of two slices (the peer's and its class's), so slices never depend on each other, and a
-/// change of one identity recomputes one slice.
+/// The policy of one (identity, container ports) pair: the one in force, and beside it, while rules on trial select the pair, the one that
+/// would be in force with these.
 /// </summary>
 internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
 {
-    private readonly HashSet<PolicyPeer> _dirty = [];
-    private ImmutableDictionary<PolicyPeer, PolicySlice> _slices = ImmutableDictionary<PolicyPeer, PolicySlice>.Empty;
-    private int _count;
+    private readonly SubjectPolicy _inForce = new(ports, identity == SecurityIdentity.Init);
+    private SubjectPolicy? _onTrial;
     private NetworkRule[]? _ruleList;
     private EndpointPolicy _policy = new(identity, 0, false, false, PolicyEntryCollection.Empty);
 
@@ -21,6 +18,7 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
 
     public NamedPorts Ports { get; } = ports;
 
+    /// <summary>Those in force and those on trial.</summary>
     public HashSet<RuleState> Rules { get; } = [];
 
     /// <summary>The same instance until a rule comes or goes.</summary>
@@ -30,108 +28,93 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
 
     public EndpointPolicy Policy => _policy;
 
-    public void MarkDirty(TrafficDirection direction, SecurityIdentity peer) => _dirty.Add(new PolicyPeer(direction, peer));
+    public void MarkDirty(TrafficDirection direction, SecurityIdentity peer)
+    {
+        _inForce.MarkDirty(direction, peer);
+        _onTrial?.MarkDirty(direction, peer);
+    }
 
     public void Add(RuleState rule, SelectorCache selectors)
     {
-        if (Rules.Add(rule))
-            MarkPeers(rule, selectors);
         rule.Subjects.Add(this);
+        if (!Rules.Add(rule))
+            return;
+        _ruleList = null;
+        if (rule.Rule.Shadow && _onTrial is null)
+            BeginTrial(selectors);
+        MarkPeers(rule, selectors);
     }
 
     public void Remove(RuleState rule, SelectorCache selectors)
     {
-        if (Rules.Remove(rule))
-            MarkPeers(rule, selectors);
         rule.Subjects.Remove(this);
+        if (!Rules.Remove(rule))
+            return;
+        _ruleList = null;
+        MarkPeers(rule, selectors);
     }
 
-    /// <summary>Marks what every subject has: anyone and the own node, whose entries depend on whether a direction is enforced.</summary>
+    /// <summary>Marks what every subject has.</summary>
     public void MarkDefaults()
     {
-        MarkDefaults(TrafficDirection.Ingress);
-        MarkDefaults(TrafficDirection.Egress);
+        _inForce.MarkDefaults(TrafficDirection.Ingress);
+        _inForce.MarkDefaults(TrafficDirection.Egress);
     }
 
-    /// <summary>Recomputes the dirty slices. An empty delta means that the policy is as it was.</summary>
+    /// <summary>Recomputes what was marked. The policy stays the same instance if nothing is different.</summary>
+    /// <returns>Of the policy in force.</returns>
     public PolicyDelta Recompute(PolicyOptions options, SelectorCache selectors, SliceCache cache, ulong revision)
     {
-        DirectionState ingress = StateOf(TrafficDirection.Ingress, options);
-        DirectionState egress = StateOf(TrafficDirection.Egress, options);
-        ImmutableDictionary<PolicyPeer, PolicySlice>.Builder slices = _slices.ToBuilder();
-        var changes = new PolicyDelta.Builder();
-        var parts = new List<RulePart>();
-        foreach (PolicyPeer peer in _dirty)
+        PolicyDelta delta = _inForce.Recompute([.. Rules.Where(r => !r.Rule.Shadow)], options, selectors, cache);
+        EndpointPolicy? shadow = RecomputeTrial(options, selectors, cache, revision);
+        if (!delta.IsEmpty || _inForce.IngressEnforced != _policy.IngressEnforced || _inForce.EgressEnforced != _policy.EgressEnforced
+            || !ReferenceEquals(shadow, _policy.Shadow))
         {
-            parts.Clear();
-            CollectParts(peer.Direction == TrafficDirection.Ingress ? ingress : egress, peer.Identity, selectors, parts);
-            PolicySlice? after = cache.Acquire(parts);
-            slices.TryGetValue(peer, out PolicySlice? before);
-            changes.Add(peer, before, after);
-            _count += (after?.Entries.Length ?? 0) - (before?.Entries.Length ?? 0);
-            if (after is null)
-                slices.Remove(peer);
-            else if (!ReferenceEquals(before, after))
-                slices[peer] = after;
-            if (before is not null)
-                cache.Release(before);
+            _policy = new EndpointPolicy(Identity, revision, _inForce.IngressEnforced, _inForce.EgressEnforced, _inForce.Entries) { Shadow = shadow };
         }
 
-        _dirty.Clear();
-        _slices = slices.ToImmutable();
-        PolicyDelta delta = changes.ToDelta();
-        if (!delta.IsEmpty || ingress.Enforced != _policy.IngressEnforced || egress.Enforced != _policy.EgressEnforced)
-            _policy = new EndpointPolicy(Identity, revision, ingress.Enforced, egress.Enforced, new PolicyEntryCollection(_slices, _count));
         return delta;
     }
 
     /// <summary>When no endpoint has the policy any more.</summary>
     public void Release(SliceCache cache)
     {
-        foreach (PolicySlice slice in _slices.Values)
-            cache.Release(slice);
-    }
-
-    private void MarkDefaults(TrafficDirection direction)
-    {
-        MarkDirty(direction, SecurityIdentity.Unknown);
-        foreach (SecurityIdentity aggregate in SecurityIdentity.Aggregates)
-            MarkDirty(direction, aggregate);
-        MarkDirty(direction, SecurityIdentity.Host);
+        _inForce.Release(cache);
+        _onTrial?.Release(cache);
     }
 
     private void MarkPeers(RuleState rule, SelectorCache selectors)
     {
-        _ruleList = null;
-        MarkDefaults(rule.Rule.Direction);
-        foreach (SecurityIdentity peer in rule.PeersWithEntries(selectors))
-            MarkDirty(rule.Rule.Direction, peer);
+        if (!rule.Rule.Shadow)
+            _inForce.MarkPeers(rule, selectors);
+        _onTrial?.MarkPeers(rule, selectors);
     }
 
-    private DirectionState StateOf(TrafficDirection direction, PolicyOptions options)
+    private void BeginTrial(SelectorCache selectors)
     {
-        if (options.Enforcement == EnforcementMode.Never)
-            return new DirectionState([], Enforced: false, DefaultDeny: false, AllowHost: false);
-        RuleState[] rules = [.. Rules.Where(r => r.Rule.Direction == direction && !r.Rule.Shadow)];
-        bool deny = options.Enforcement == EnforcementMode.Always || Identity == SecurityIdentity.Init
-            || rules.Any(r => r.Rule.DefaultDeny || !options.EnableNonDefaultDeny);
-        bool allowHost = deny && options.AllowLocalhost && direction == TrafficDirection.Ingress;
-        return new DirectionState(rules, rules.Length > 0 || deny, deny, allowHost);
+        _onTrial = new SubjectPolicy(Ports, Identity == SecurityIdentity.Init);
+        _onTrial.MarkDefaults(TrafficDirection.Ingress);
+        _onTrial.MarkDefaults(TrafficDirection.Egress);
+        foreach (RuleState rule in Rules)
+            _onTrial.MarkPeers(rule, selectors);
     }
 
-    private void CollectParts(DirectionState state, SecurityIdentity peer, SelectorCache selectors, List<RulePart> parts)
+    // Null: no rule is on trial.
+    private EndpointPolicy? RecomputeTrial(PolicyOptions options, SelectorCache selectors, SliceCache cache, ulong revision)
     {
-        bool isClass = peer == SecurityIdentity.Unknown || peer.IsAggregate;
-        if ((!state.DefaultDeny && isClass) || (state.AllowHost && peer == SecurityIdentity.Host))
-            parts.Add(RulePart.DefaultAllow);
-        SecurityIdentity aggregate = selectors.ClassOf(peer);
-        NamedPorts peerPorts = selectors.Find(peer)?.Ports ?? NamedPorts.Empty;
-        foreach (RuleState rule in state.Rules)
+        if (_onTrial is null)
+            return null;
+        if (!Rules.Any(r => r.Rule.Shadow))
         {
-            if (rule.PartFor(peer, aggregate, Ports, peerPorts) is { } part)
-                parts.Add(part);
+            _onTrial.Release(cache);
+            _onTrial = null;
+            return null;
         }
-    }
 
-    private readonly record struct DirectionState(RuleState[] Rules, bool Enforced, bool DefaultDeny, bool AllowHost);
+        PolicyDelta delta = _onTrial.Recompute(Rules, options, selectors, cache);
+        EndpointPolicy? before = _policy.Shadow;
+        if (before is not null && delta.IsEmpty && before.IngressEnforced == _onTrial.IngressEnforced && before.EgressEnforced == _onTrial.EgressEnforced)
+            return before;
+        return new EndpointPolicy(Identity, revision, _onTrial.IngressEnforced, _onTrial.EgressEnforced, _onTrial.Entries);
+    }
 }

@@ -181,6 +181,7 @@ internal sealed class PolicyController
         PolicyUpdate update = _engine.Commit();
         foreach (EndpointPolicyChange change in update.Endpoints)
             Cookies.Learn(change.Delta);
+            Cookies.Learn(change.ShadowDelta);
         Cookies.Trim(_engine);
         DefaultDenies.Learn(_engine);
         _updates.Writer.TryWrite((new EngineChange(update), done));

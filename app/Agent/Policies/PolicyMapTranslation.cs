@@ -13,18 +13,33 @@ internal static class PolicyMapTranslation
     /// <param name="proxyPort">Where the node's proxy listens; 0 while nobody knows, null without a proxy.</param>
     public static EndpointPolicy Apply(EndpointPolicy? before, EndpointPolicyChange change, uint revisionBase, ushort? proxyPort)
     {
-        ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Builder entries =
-            (before?.Entries ?? ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty).ToBuilder();
-        foreach (PolicyKey key in change.Delta.Deletes)
-            entries.Remove(Translate(key));
-        foreach ((PolicyKey key, PolicyEntry entry) in change.Delta.Upserts)
-            entries[Translate(key)] = Translate(Translate(key), entry, proxyPort);
         return new EndpointPolicy(change.EndpointId, RevisionOf(revisionBase + change.Policy.Revision))
         {
             IngressEnforced = change.Policy.IngressEnforced,
             EgressEnforced = change.Policy.EgressEnforced,
-            Entries = entries.ToImmutable(),
+            Audit = before?.Audit ?? false,
+            Entries = Apply(before?.Entries, change.Delta, proxyPort),
+            Shadow = change.Policy.Shadow is { } shadow
+                ? new ShadowPolicy
+                {
+                    Ingress = shadow.IngressEnforced,
+                    Egress = shadow.EgressEnforced,
+                    Entries = Apply(before?.Shadow?.Entries, change.ShadowDelta, proxyPort),
+                }
+                : null,
         };
+    }
+
+    private static ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Apply(
+        ImmutableDictionary<PolicyMapKey, PolicyMapEntry>? before, PolicyDelta delta, ushort? proxyPort)
+    {
+        ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Builder entries =
+            (before ?? ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty).ToBuilder();
+        foreach (PolicyKey key in delta.Deletes)
+            entries.Remove(Translate(key));
+        foreach ((PolicyKey key, PolicyEntry entry) in delta.Upserts)
+            entries[Translate(key)] = Translate(Translate(key), entry, proxyPort);
+        return entries.ToImmutable();
     }
 
     /// <summary>The policy after the proxy began to listen on another port; null if it redirects nothing. Its connections are judged again.</summary>

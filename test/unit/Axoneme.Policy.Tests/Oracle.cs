@@ -14,15 +14,31 @@ internal static class Oracle
         if (options.Enforcement == EnforcementMode.Never)
             return true;
         NetworkRule[] selecting = [.. rules.Where(r => r.Direction == direction && Selects(r.Subject, subject))];
+        bool isolated = selecting.Any(r => r.Tier == PolicyTier.Normal && (r.DefaultDeny || !options.EnableNonDefaultDeny));
         NetworkRule[] matching = [.. selecting.Where(r => MatchesPeer(r, packet.Peer) && MatchesPort(r, subject, packet))];
-        if (matching.Length > 0)
+        // Network policies have the last word about whom they isolate.
+        if (Decide(matching.Where(r => !isolated || r.Tier != PolicyTier.Baseline)) is { } decided)
+            return decided;
+        bool closed = options.Enforcement == EnforcementMode.Always || isolated || selecting.Any(r => r.DefaultDeny);
+        return !closed || (direction == TrafficDirection.Ingress && options.AllowLocalhost && packet.Peer.Id == SecurityIdentity.Host);
+    }
+
+    // Null: no rule decides.
+    private static bool? Decide(IEnumerable<NetworkRule> matching)
+    {
+        PolicyTier? passed = null;
+        foreach (var level in matching.GroupBy(r => ((int)r.Tier, (int)r.Order)).OrderBy(g => g.Key))
         {
-            var best = matching.GroupBy(r => ((int)r.Tier, (int)r.Order)).OrderBy(g => g.Key).First();
-            return !best.Any(r => r.Action == RuleAction.Deny);
+            if (level.First().Tier == passed)
+                continue;
+            if (level.Any(r => r.Action == RuleAction.Deny))
+                return false;
+            if (level.Any(r => r.Action == RuleAction.Allow))
+                return true;
+            passed = level.First().Tier;
         }
 
-        bool closed = options.Enforcement == EnforcementMode.Always || selecting.Any(r => r.DefaultDeny);
-        return !closed || (direction == TrafficDirection.Ingress && options.AllowLocalhost && packet.Peer.Id == SecurityIdentity.Host);
+        return null;
     }
 
     private static bool MatchesPeer(NetworkRule rule, Peer peer) => rule.Peers is not { } peers || peers.Any(s => Selects(s, peer));

@@ -72,6 +72,7 @@ public sealed class PolicyPropertyTests
         private readonly Dictionary<ushort, uint> _endpoints = [];
         private readonly Dictionary<int, PolicyDocument> _documents = [];
         private readonly Dictionary<ushort, ImmutableDictionary<PolicyKey, PolicyEntry>> _maps = [];
+        private readonly Dictionary<ushort, ImmutableDictionary<PolicyKey, PolicyEntry>> _shadows = [];
         private readonly Dictionary<IpPrefix, SecurityIdentity> _ipcache = [];
         private readonly PolicyEngine _engine = new(new RandomWorld(seed).Options());
 
@@ -84,6 +85,7 @@ public sealed class PolicyPropertyTests
             {
                 EndpointPolicy policy = _engine.FindEndpoint(endpoint)!;
                 Assert.Equal(policy.Entries.OrderBy(e => e.Key), _maps[endpoint].OrderBy(e => e.Key));
+                Assert.Equal((policy.Shadow?.Entries ?? PolicyEntryCollection.Empty).OrderBy(e => e.Key), _shadows[endpoint].OrderBy(e => e.Key));
                 for (int i = 0; i < PacketsPerEndpoint; i++)
                 {
                     checks++;
@@ -102,7 +104,18 @@ public sealed class PolicyPropertyTests
         {
             TrafficDirection direction = _world.Chance(0.5) ? TrafficDirection.Ingress : TrafficDirection.Egress;
             Packet packet = _world.Packet([.. _pods.Values]);
-            bool expected = Oracle.Allows(_documents.Values.SelectMany(d => d.Rules), _engine.Options, subject, direction, packet);
+            NetworkRule[] rules = [.. _documents.Values.SelectMany(d => d.Rules)];
+            bool expected = Check(policy, rules.Where(r => !r.Shadow), subject, direction, packet);
+            bool onTrial = rules.Any(r => r.Shadow && r.Subject.Matches(new PolicyIdentity(subject.Id, subject.Labels)));
+            Assert.Equal(onTrial, policy.Shadow is not null);
+            if (policy.Shadow is { } shadow)
+                Check(shadow, rules, subject, direction, packet);
+            return expected;
+        }
+
+        private bool Check(EndpointPolicy policy, IEnumerable<NetworkRule> rules, Peer subject, TrafficDirection direction, Packet packet)
+        {
+            bool expected = Oracle.Allows(rules, _engine.Options, subject, direction, packet);
             PolicyVerdict verdict = PolicyEvaluator.Evaluate(policy, direction, IdentityOf(packet.Peer), packet.Protocol, packet.Port);
             Assert.True(expected == verdict.Allowed, $"seed {seed}: {direction} {packet} of {subject} should be {(expected ? "allowed" : "denied")}, decided by {verdict}");
             if (!policy.IsEnforced(direction))
@@ -147,6 +160,7 @@ public sealed class PolicyPropertyTests
                     ushort gone = (ushort)(1 + _world.Next(5));
                     _endpoints.Remove(gone);
                     _maps.Remove(gone);
+                    _shadows.Remove(gone);
                     _engine.RemoveEndpoint(gone);
                     return;
                 case 5:
@@ -169,6 +183,11 @@ public sealed class PolicyPropertyTests
                 ImmutableDictionary<PolicyKey, PolicyEntry> map =
                     _maps.GetValueOrDefault(change.EndpointId) ?? ImmutableDictionary<PolicyKey, PolicyEntry>.Empty;
                 _maps[change.EndpointId] = map.SetItems(change.Delta.Upserts).RemoveRange(change.Delta.Deletes);
+                ImmutableDictionary<PolicyKey, PolicyEntry> shadow =
+                    _shadows.GetValueOrDefault(change.EndpointId) ?? ImmutableDictionary<PolicyKey, PolicyEntry>.Empty;
+                _shadows[change.EndpointId] = change.Policy.Shadow is null
+                    ? ImmutableDictionary<PolicyKey, PolicyEntry>.Empty
+                    : shadow.SetItems(change.ShadowDelta.Upserts).RemoveRange(change.ShadowDelta.Deletes);
             }
 
             foreach ((IpPrefix prefix, SecurityIdentity id) in update.PrefixUpserts)

@@ -27,6 +27,9 @@ internal sealed class RandomWorld(int seed)
 
     private readonly Random _random = new(seed);
 
+    // Worlds without a pass, which take another way, and worlds full of them.
+    private readonly double _passes = (seed % 3) * 0.15;
+
     /// <summary>With one family, IPv4, the world is one identity.</summary>
     private bool DualStack => seed % 10 < 7;
 
@@ -87,16 +90,17 @@ internal sealed class RandomWorld(int seed)
     {
         var key = new PolicyObjectKey(PolicyKind.CiliumNetworkPolicy, "blue", $"policy-{number}");
         int count = 1 + Next(4);
-        return new PolicyDocument(key, [.. Enumerable.Range(0, count).Select(i => Rule(key, i))]);
+        bool shadow = Chance(0.1);
+        return new PolicyDocument(key, [.. Enumerable.Range(0, count).Select(i => Rule(key, i) with { Shadow = shadow })]);
     }
 
     private NetworkRule Rule(PolicyObjectKey key, int index) => new()
     {
         Subject = LabelSelector(),
         Direction = Chance(0.5) ? TrafficDirection.Ingress : TrafficDirection.Egress,
-        Action = Chance(0.3) ? RuleAction.Deny : RuleAction.Allow,
+        Action = Chance(_passes) ? RuleAction.Pass : Chance(0.3) ? RuleAction.Deny : RuleAction.Allow,
         DefaultDeny = Chance(0.7),
-        Tier = Chance(0.8) ? PolicyTier.Normal : Chance(0.5) ? PolicyTier.Admin : PolicyTier.Baseline,
+        Tier = Chance(0.8 - _passes) ? PolicyTier.Normal : Chance(0.5) ? PolicyTier.Admin : PolicyTier.Baseline,
         Order = (ushort)(Chance(0.8) ? 0 : Next(3)),
         Peers = Chance(0.2) ? null : [.. Enumerable.Range(0, Next(3)).SelectMany(_ => PeerSelectors())],
         Ports = Chance(0.2) ? [L4Match.AllPorts(L4Protocol.Any)] : [.. Enumerable.Range(0, 1 + Next(3)).Select(_ => Match())],
