@@ -180,8 +180,11 @@ internal sealed class PolicyController
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         PolicyUpdate update = _engine.Commit();
         foreach (EndpointPolicyChange change in update.Endpoints)
+        {
             Cookies.Learn(change.Delta);
             Cookies.Learn(change.ShadowDelta);
+        }
+
         Cookies.Trim(_engine);
         DefaultDenies.Learn(_engine);
         _updates.Writer.TryWrite((new EngineChange(update), done));

@@ -81,7 +81,7 @@ internal static class TierPolicyTranslation
         return context.Finish();
     }
 
-    private static IdentitySelector? Subject(TranslationContext context, TierSubject? subject)
+    private static LabelsSelector? Subject(TranslationContext context, TierSubject? subject)
     {
         if (subject is null || subject.Namespaces is null == subject.Pods is null)
         {
