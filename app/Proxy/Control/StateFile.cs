@@ -52,7 +52,7 @@ internal sealed class StateFile(string path)
                 messages.Add(Read(file, header.AsSpan(0, got)));
             return true;
         }
-        catch (Exception e) when (e is IOException or JsonException or NotSupportedException or UnauthorizedAccessException)
+        catch (Exception e) when (e is IOException or InvalidDataException or JsonException or NotSupportedException or UnauthorizedAccessException)
         {
             problem = $"{path} is read to message {messages.Count} only: {e.Message}";
             return false;
