@@ -11,6 +11,7 @@ using Axoneme.Agent.HostPolicy;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
+using Axoneme.Agent.Policies;
 using Axoneme.Datapath;
 using Axoneme.Hubble;
 using Axoneme.Ipam;
@@ -84,6 +85,10 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         StartNodeLoops(control, endpoints, node, datapath, cancellation);
         var pressure = new MapPressure(new MapCensus(datapath.Maps), control.Policies.Table, _modules);
         _modules.Start(MapPressure.ModuleName, pressure.RunAsync, cancellation);
+        var forecast = new PolicyMapForecast(
+            control.Policies, control.Cluster, control.Events, _modules, loggers.CreateLogger<PolicyMapForecast>());
+        control.Catalog.Add(forecast.Table);
+        _modules.Start(PolicyMapForecast.ModuleName, cancel => forecast.RunAsync(datapath.Maps.PolicyEntries, cancel), cancellation);
         sources.Running = new RunningNode
         {
             Local = node,
@@ -181,7 +186,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         }
     }
 
-    private static void StartReconcilers(
+    private void StartReconcilers(
         Reconciliation reconciliation,
         ControlPlane control,
         EndpointParts endpoints,
@@ -189,7 +194,8 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         NodeDatapath datapath,
         CancellationToken cancellation)
     {
-        Reconciler<ushort, Datapath.EndpointPolicy> policies = reconciliation.Start(control.Policies.Table, new PolicyTarget(datapath.Maps), cancellation);
+        Reconciler<ushort, Datapath.EndpointPolicy> policies = reconciliation.Start(
+            control.Policies.Table, new PolicyTarget(datapath.Maps, options.Policies.LockdownOnOverflow), cancellation);
         control.Policies.WhenInKernelAsync = policies.WaitAsync;
         Reconciler<IpAddress, EndpointMapEntry> addresses =
             reconciliation.Start(endpoints.Tables.Addresses, new EndpointMapTarget(datapath.Maps), cancellation);

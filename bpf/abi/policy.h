@@ -59,6 +59,8 @@ enum policy_state_flags {
 	POLICY_INGRESS_SHADOWED = 1 << 3,
 	POLICY_EGRESS_SHADOWED = 1 << 4,
 	POLICY_CLASSES = 1 << 8, /* the map has entries for classes; in old versions it has not */
+	/* The map is too small for the policy and has another one: nobody may say what passes. */
+	POLICY_OVERFLOW = 1 << 9,
 };
 
 /* cilium_policy_state, by endpoint id. Write it after the endpoint's entries: established

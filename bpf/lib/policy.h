@@ -183,6 +183,8 @@ static __always_inline int policy_decide(struct __sk_buff *skb, const struct flo
 
 	if (!state || !state->revision)
 		return DROP(DROP_EP_NOT_READY);
+	if (state->flags & POLICY_OVERFLOW)
+		return DROP(DROP_NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION);
 	if (!(state->flags & (egress ? POLICY_EGRESS_ENFORCED : POLICY_INGRESS_ENFORCED)))
 		return 0;
 	map = bpf_map_lookup_elem(&cilium_policy_maps, &id);

@@ -66,6 +66,9 @@ public sealed record EndpointPolicy(ushort EndpointId, uint Revision)
 
     public bool Audit { get; init; }
 
+    /// <summary>Of what the kernel has: a later policy has more entries than the map, and new connections are dropped. Not to be asked for.</summary>
+    public bool Overflowed { get; init; }
+
     public ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Entries { get; init; } = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
 
     /// <summary>The policy as it would be with the rules that are on trial; null for endpoints that none of those concerns.</summary>

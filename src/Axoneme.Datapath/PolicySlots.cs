@@ -50,14 +50,21 @@ internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix
     public PreparedSlot Prepare(
         ushort endpointId, ImmutableDictionary<PolicyMapKey, PolicyMapEntry>? before, ImmutableDictionary<PolicyMapKey, PolicyMapEntry> after)
     {
-        BpfMapSpec declared = array.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!;
-        BpfMapSpec spec = declared with { Name = $"cilium_policy_v2_{endpointId:D5}", MaxEntries = maps.PolicyEntries };
+        BpfMapSpec spec = SpecOf(endpointId);
         BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, PathOf(endpointId)).As<PolicyKey, PolicyEntry>();
         try
         {
             bool isInSlot = IsInSlot(endpointId, map.Map);
             (Dictionary<PolicyKey, PolicyEntry> upserts, List<PolicyKey> stale) =
                 before is not null && isInSlot ? Compare(before, after) : Compare(map, after);
+            // Old and new entries together may not fit where either does, and old kernels replace no entry of a full trie.
+            if (upserts.Count > 0 && after.Count + stale.Count >= maps.PolicyEntries)
+            {
+                map.Dispose();
+                map = Renew(spec, PathOf(endpointId)).As<PolicyKey, PolicyEntry>();
+                (upserts, stale, isInSlot) = (after.Values.ToDictionary(e => PolicyCodec.Encode(e.Key), PolicyCodec.Encode), [], false);
+            }
+
             map.UpdateBatch(upserts.Keys.ToArray(), upserts.Values.ToArray());
             return new PreparedSlot(endpointId, map, stale, NeedsSlot: !isInSlot);
         }
@@ -66,6 +73,14 @@ internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix
             map.Dispose();
             throw;
         }
+    }
+
+    /// <summary>Makes a map for the endpoint, empty, if there is none in its slot.</summary>
+    public void Ensure(ushort endpointId)
+    {
+        using BpfMap map = OpenOrReplace(SpecOf(endpointId), PathOf(endpointId));
+        if (!IsInSlot(endpointId, map))
+            array.SetInner([(uint)endpointId], [map]);
     }
 
     /// <summary>Puts new maps into their slots: the array waits for all readers once a call, not once a map.</summary>
@@ -114,6 +129,9 @@ internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix
         return (upserts, stale);
     }
 
+    private BpfMapSpec SpecOf(ushort endpointId)
+        => (array.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!) with { Name = $"cilium_policy_v2_{endpointId:D5}", MaxEntries = maps.PolicyEntries };
+
     private bool IsInSlot(uint slot, BpfMap map)
     {
         Span<uint> id = stackalloc uint[1];
@@ -128,10 +146,15 @@ internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix
         }
         catch (BpfMapMismatchException)
         {
-            // The programs use the old map until the new one, complete, takes its slot.
-            File.Delete(path);
-            return BpfMap.OpenOrCreatePinned(spec, path);
+            return Renew(spec, path);
         }
+    }
+
+    // The programs use the old map until the new one, complete, takes its slot.
+    private static BpfMap Renew(BpfMapSpec spec, string path)
+    {
+        File.Delete(path);
+        return BpfMap.OpenOrCreatePinned(spec, path);
     }
 }
 

@@ -12,7 +12,12 @@ namespace Axoneme.Datapath;
 /// Keeps the policy map of each endpoint. A change writes new entries before it deletes old ones, so that what both policies allow stays
 /// allowed throughout, and moves the endpoint's revision last, which makes established connections be judged again.
 /// </summary>
-public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, EndpointPolicy>
+/// <param name="maps">Of the node.</param>
+/// <param name="lockdownOnOverflow">
+/// Whether an endpoint whose policy has no room loses its established connections too (enable-endpoint-lockdown-on-policy-overflow), not only
+/// new ones.
+/// </param>
+public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = false) : IReconcileTarget<ushort, EndpointPolicy>
 {
     private readonly PolicySlots _enforced = new(maps, maps.PolicyMaps, "cilium_policy_v2_");
     private readonly PolicySlots _shadow = new(maps, maps.ShadowPolicyMaps, "cilium_policy_shadow_");
@@ -27,7 +32,12 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         try
         {
             foreach (EndpointPolicy policy in values)
-                Try(policy.EndpointId, policy.Entries.Count, failures, () => prepared.Add(Prepare(policy, failures)));
+            {
+                if (policy.Entries.Count > maps.PolicyEntries)
+                    Try(policy.EndpointId, policy.Entries.Count, failures, () => Close(policy, failures));
+                else
+                    Try(policy.EndpointId, policy.Entries.Count, failures, () => prepared.Add(Prepare(policy, failures)));
+            }
 
             _enforced.Install(prepared.Select(p => p.Enforced));
             _shadow.Install(prepared.Select(p => p.Shadow).OfType<PreparedSlot>());
@@ -95,6 +105,7 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
             IngressEnforced = flags.HasFlag(PolicyStateFlags.IngressEnforced),
             EgressEnforced = flags.HasFlag(PolicyStateFlags.EgressEnforced),
             Audit = flags.HasFlag(PolicyStateFlags.Audit),
+            Overflowed = flags.HasFlag(PolicyStateFlags.Overflow),
             Entries = entries,
             Shadow = ReadShadow(endpointId, flags),
         };
@@ -173,10 +184,31 @@ public sealed class PolicyTarget(DatapathMaps maps) : IReconcileTarget<ushort, E
         PreparedSlot enforced = _enforced.Prepare(policy.EndpointId, before?.Entries, policy.Entries);
         PreparedSlot? shadow = null;
         // What is in force does not wait for what is on trial.
-        if (policy.Shadow is { } trial)
+        if (policy.Shadow is { } tooLarge && tooLarge.Entries.Count > maps.PolicyEntries)
+            failures.Add(policy.EndpointId, $"{NoRoom(tooLarge.Entries.Count)}: policies on trial are not tried");
+        else if (policy.Shadow is { } trial)
             Try(policy.EndpointId, trial.Entries.Count, failures, () => shadow = _shadow.Prepare(policy.EndpointId, before?.Shadow?.Entries, trial.Entries));
         return new PreparedPolicy(shadow is null ? policy with { Shadow = null } : policy, enforced, shadow, HadNoShadow: before is { Shadow: null });
     }
+
+    /// <summary>
+    /// Part of a policy would let pass and drop at random, so the endpoint gets none: nobody may open a connection to or from it until its policy
+    /// fits. Connections that passed the policy of before go on, unless the options say otherwise.
+    /// </summary>
+    private void Close(EndpointPolicy policy, ReconcileFailures<ushort> failures)
+    {
+        _applied.Remove(policy.EndpointId);
+        _enforced.Ensure(policy.EndpointId);
+        maps.PolicyStates.TryLookup(policy.EndpointId, out PolicyState state);
+        uint revision = lockdownOnOverflow || state.Revision == 0 ? policy.Revision : state.Revision;
+        maps.PolicyStates.Update(
+            policy.EndpointId, new PolicyState { Revision = revision, Flags = state.Flags | (uint)PolicyStateFlags.Overflow | (uint)PolicyStateFlags.Classes });
+        failures.Add(
+            policy.EndpointId,
+            $"{NoRoom(policy.Entries.Count)}: {(lockdownOnOverflow ? "all its traffic is dropped" : "its new connections are dropped")} until its policies are smaller");
+    }
+
+    private string NoRoom(int entries) => $"{entries} policy entries do not fit into the {maps.PolicyEntries} of the endpoint's map (bpf-policy-map-max)";
 
     private void Finish(PreparedPolicy ready)
     {

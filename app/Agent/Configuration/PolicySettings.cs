@@ -33,6 +33,12 @@ internal sealed record PolicySettings
     /// <summary>enable-k8s-admin-network-policy: the older kinds AdminNetworkPolicy and BaselineAdminNetworkPolicy. A setting of our own.</summary>
     public bool EnableAdminNetworkPolicies { get; init; }
 
+    /// <summary>
+    /// enable-endpoint-lockdown-on-policy-overflow: an endpoint whose policy does not fit into its map loses its established connections as well;
+    /// new ones are dropped in any case.
+    /// </summary>
+    public bool LockdownOnOverflow { get; init; }
+
     public static PolicySettings Read(OptionReader reader)
     {
         ImmutableArray<string> modes = reader.List("policy-cidr-match-mode");
@@ -62,6 +68,7 @@ internal sealed record PolicySettings
             EnableNodeSelectorLabels = reader.Switch("enable-node-selector-labels", false),
             NodeLabels = nodeLabels,
             CidrMatchesNodes = modes.Contains("nodes"),
+            LockdownOnOverflow = reader.Switch("enable-endpoint-lockdown-on-policy-overflow", false),
             AuditMode = reader.Switch("policy-audit-mode", false),
             EnableClusterNetworkPolicies = reader.Switch("enable-k8s-cluster-network-policy", false),
             EnableAdminNetworkPolicies = reader.Switch("enable-k8s-admin-network-policy", false),

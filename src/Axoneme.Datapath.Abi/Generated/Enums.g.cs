@@ -334,6 +334,7 @@ public enum PolicyStateFlags : uint
     [CType("POLICY_INGRESS_SHADOWED")] IngressShadowed = 8,
     [CType("POLICY_EGRESS_SHADOWED")] EgressShadowed = 16,
     [CType("POLICY_CLASSES")] Classes = 256,
+    [CType("POLICY_OVERFLOW")] Overflow = 512,
 }
 
 [CType("enum reserved_identity")]

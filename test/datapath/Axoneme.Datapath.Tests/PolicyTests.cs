@@ -142,6 +142,27 @@ public sealed class PolicyTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void An_endpoint_whose_policy_has_no_room_opens_no_connection_and_keeps_those_it_has(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity, 6, 80);
+        Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80));
+        c.Node.Send(c.Client, syn);
+        c.Node.Send(c.Server, syn.Reply());
+        c.Node.Map(Maps.CiliumPolicyState).TryLookup(c.Server.Id, out PolicyState state);
+        c.Node.Map(Maps.CiliumPolicyState).Update(c.Server.Id, state with { Flags = state.Flags | (uint)PolicyStateFlags.Overflow });
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn with { Flags = Tcp.Ack }).Verdict);
+        Assert.Equal(
+            DropReason.NoConfigurationAvailableToPerformPolicyDecision, c.Node.Send(c.Client, syn with { FromPort = 40001 }).Dropped);
+        Assert.Equal(
+            DropReason.NoConfigurationAvailableToPerformPolicyDecision,
+            c.Node.Send(c.Server, Packet.TcpFrom(f.At(f.Server, 40000), f.At(f.Client, 80))).Dropped);
+        c.Node.Map(Maps.CiliumPolicyState).Update(c.Server.Id, state with { Revision = state.Revision + 100 });
+        Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn with { FromPort = 40001 }).Verdict);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Audit_lets_pass_and_says_so(Family f)
     {
         using var c = new Cluster(f);

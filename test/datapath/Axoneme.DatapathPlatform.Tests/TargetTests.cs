@@ -140,6 +140,51 @@ public sealed class TargetTests
         Assert.DoesNotContain(restarted.Repair().Repaired, text => text.Contains("classes"));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Policy_that_does_not_fit_closes_its_endpoint_alone_and_opens_it_when_it_fits(bool lockdown)
+    {
+        using var test = new TestNode();
+        test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem(MapSizing.PolicyMaps, 256) };
+        test.MountBpf();
+        using DatapathMaps maps = DatapathMaps.OpenOrCreate(test.Paths, test.Options.MapSizes, new DatapathReport());
+        var target = new PolicyTarget(maps, lockdown);
+        await ApplyAll<ushort, EndpointPolicy>(target, Ports(42, 1, 1000, 200), Ports(43, 1, 1000, 200), Ports(44, 1, 1, 256));
+
+        var failures = new ReconcileFailures<ushort>();
+        await target.ApplyAsync([Ports(42, 2, 1000, 257), Ports(43, 2, 1000, 201)], failures, Cancellation);
+        Assert.Contains("257 policy entries do not fit into the 256", failures.Find(42));
+        Assert.Null(failures.Find(43));
+        maps.PolicyStates.TryLookup(42, out PolicyState state);
+        Assert.Equal((lockdown ? 2u : 1u, true), (state.Revision, ((PolicyStateFlags)state.Flags).HasFlag(PolicyStateFlags.Overflow)));
+        Assert.Equal((201, false), (target.Read(43)!.Entries.Count, target.Read(43)!.Overflowed));
+        Assert.False(target.IsSame(Ports(42, 2, 1000, 200), target.Read(42)!));
+
+        // Nothing in common with what the map still has: both together would not fit either.
+        EndpointPolicy smaller = Ports(42, 3, 2000, 256);
+        await ApplyAll<ushort, EndpointPolicy>(target, smaller, Ports(44, 3, 1, 256) with { EgressEnforced = true });
+        Assert.True(target.IsSame(smaller, target.Read(42)!));
+        Assert.Equal(3u, target.Read(42)!.Revision);
+        await ApplyAll<ushort, EndpointPolicy>(target, Ports(42, 4, 3000, 256));
+        Assert.True(target.IsSame(Ports(42, 4, 3000, 256), target.Read(42)!));
+        Assert.Equal(3, (await target.ReadActualAsync(Cancellation)).Count);
+
+        // An endpoint that is closed from its beginning is one of ours all the same.
+        await target.ApplyAsync([Ports(45, 5, 1, 300)], failures, Cancellation);
+        Assert.True((await target.ReadActualAsync(Cancellation))[45].Overflowed);
+        target.Remove(45);
+        Assert.Null(target.Read(45));
+
+        static EndpointPolicy Ports(ushort endpoint, uint revision, int first, int count) => new(endpoint, revision)
+        {
+            IngressEnforced = true,
+            Entries = Enumerable.Range(first, count)
+                .Select(port => new PolicyMapEntry(new(TrafficDirection.Ingress, new(300), L4Protocol.Tcp, (ushort)port, 16)))
+                .ToImmutableDictionary(e => e.Key),
+        };
+    }
+
     [Fact]
     public async Task Policy_map_of_another_size_takes_the_slot_when_it_is_filled()
     {
