@@ -10,6 +10,9 @@ internal static class Artifacts
 
     public static string Operator => Path.Combine(Folder, "operator", "cilium-operator-generic");
 
+    /// <summary>Of DNS; a node does without where it was not built.</summary>
+    public static string Proxy => Path.Combine(Folder, "proxy", "axoneme-proxy");
+
     /// <summary>CNI_PATH: the folder that holds plugins by type.</summary>
     public static string CniFolder => Path.Combine(Folder, "cni");
 

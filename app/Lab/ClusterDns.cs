@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
@@ -7,11 +8,15 @@ using Axoneme.Lab.Fabric;
 
 namespace Axoneme.Lab;
 
-/// <summary>Keeps the zone of the cluster's DNS pods: a file in each node's folder with a line "name address" for each record.</summary>
+/// <summary>
+/// Keeps the zone of the cluster's DNS pods: a file in each node's folder with a line "name address [ttl]" for each record. Names that exist
+/// nowhere else come from ConfigMap kube-system/lab-names: a key is a name, its value addresses, and <c>ttl=SECONDS</c> if it matters.
+/// </summary>
 internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFolders)
 {
     public const string ServiceAddress = "10.96.0.10";
     public const string ZoneFile = "dns-zone";
+    public const string NamesConfigMap = "lab-names";
 
     // Several changes usually come together. The pause after a write grows with the zone, or a large one would be written all the time.
     private static readonly TimeSpan Quiet = TimeSpan.FromMilliseconds(20);
@@ -19,6 +24,7 @@ internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFol
 
     private readonly Lock _gate = new();
     private readonly SortedDictionary<string, string[]> _services = new(StringComparer.Ordinal);
+    private readonly List<string> _made = [];
     private readonly Dictionary<string, (string Service, string[] Addresses)> _slices = [];
 
     // Says that something changed, not what.
@@ -28,13 +34,14 @@ internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFol
     {
         Task services = FollowAsync("services", NoteService, cancellation);
         Task slices = FollowAsync("endpointslices.discovery.k8s.io", NoteSlice, cancellation);
+        Task names = FollowAsync("configmaps", NoteNames, cancellation);
         await foreach (bool _ in _changed.Reader.ReadAllAsync(cancellation))
         {
             await Task.Delay(Quiet, cancellation);
             await Task.Delay(TimeSpan.FromMilliseconds(Write() / RecordsPerMillisecond), cancellation);
         }
 
-        await Task.WhenAll(services, slices);
+        await Task.WhenAll(services, slices, names);
     }
 
     private async Task FollowAsync(string resource, Func<ObjectEvent, bool> note, CancellationToken cancellation)
@@ -71,6 +78,22 @@ internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFol
         return _services.GetValueOrDefault(service) is ["None", ..];
     }
 
+    private bool NoteNames(ObjectEvent change)
+    {
+        JsonNode metadata = change.Object["metadata"]!;
+        if ((string?)metadata["namespace"] != "kube-system" || (string?)metadata["name"] != NamesConfigMap)
+            return false;
+        _made.Clear();
+        foreach ((string name, JsonNode? value) in change.Type == "DELETED" ? [] : change.Object["data"] as JsonObject ?? [])
+        {
+            string[] words = ((string?)value ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries);
+            string ttl = words.FirstOrDefault(w => w.StartsWith("ttl=", StringComparison.Ordinal)) is { } given ? " " + given["ttl=".Length..] : "";
+            _made.AddRange(words.Where(w => IPAddress.TryParse(w, out _)).Select(w => $"{name} {w}{ttl}\n"));
+        }
+
+        return true;
+    }
+
     /// <returns>How many records there are.</returns>
     private int Write()
     {
@@ -86,6 +109,8 @@ internal sealed class ClusterDns(ObjectClient api, IReadOnlyList<string> nodeFol
                     zone.Append(name).Append(".svc.cluster.local ").Append(address).Append('\n');
                     records++;
                 }
+
+            zone.AppendJoin("", _made);
         }
 
         foreach (OutsideHost host in LabFabric.OutsideHosts)

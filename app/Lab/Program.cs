@@ -20,8 +20,11 @@ internal static class Program
           node NODE -- COMMAND... run a command on a node
           outside -- COMMAND...   run a command on the host beyond the cluster; outside2 is another such host
           router -- COMMAND...    run a command on the router between nodes and outside
-          logs NODE               print the log of a node's agent; NAMESPACE/POD prints a pod's
+          logs NODE               print the log of a node's agent; NAMESPACE/POD prints a pod's,
+                                  NODE proxy the one of its DNS proxy
           agent NODE stop|start|kill|restart
+          proxy NODE stop|start|kill|restart
+                                  the same for the node's DNS proxy
 
         --name NAME before COMMAND means another lab than the usual one.
         """;
@@ -64,7 +67,7 @@ internal static class Program
             case "outside" or "outside2": return InsideCommands.RunAround(paths, arguments, verb, verb);
             case "router": return InsideCommands.RunAround(paths, arguments, verb, "fabric");
             case "logs": return InsideCommands.PrintLog(paths, arguments);
-            case "agent": return await InsideCommands.ControlAgentAsync(paths, arguments);
+            case "agent" or "proxy": return await InsideCommands.ControlProcessAsync(paths, verb, arguments);
             case "supervise": return await Supervisor.ServeAsync(paths);
             default: throw new UserErrorException($"unknown command \"lab {verb}\"\n\n{Usage}", status: 2);
         }

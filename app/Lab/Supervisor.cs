@@ -75,7 +75,11 @@ internal sealed class Supervisor : IAsyncDisposable
         _progress.Step($"agents ({(_options.Routing == "native" ? "native routing" : "VXLAN")})");
         foreach (NodeRunner node in _nodes)
             _ = Watch(node.RunAsync(cancellation), $"node {node.Name}");
-        var keeper = new AgentProcess(_nodes[0].Sandbox, _clock, "operator", Artifacts.Operator);
+        var keeper = new NodeProcess(
+            _nodes[0].Sandbox,
+            "operator",
+            [Artifacts.Operator, $"--config-dir={NodeSandbox.FolderInside}/config", $"--k8s-kubeconfig-path={NodeSandbox.FolderInside}/kubeconfig"],
+            _clock);
         _ = Watch(keeper.RunAsync(cancellation), "operator");
         await WaitForNodesAsync(cancellation);
         if (_options.Demo)
@@ -192,6 +196,10 @@ internal sealed class Supervisor : IAsyncDisposable
                 break;
             case "agent":
                 FindNode(request.Arguments[0]).Agent.Command(request.Arguments[1]);
+                await reply(new ControlReply { IsLast = true });
+                break;
+            case "proxy":
+                FindNode(request.Arguments[0]).Proxy.Command(request.Arguments[1]);
                 await reply(new ControlReply { IsLast = true });
                 break;
             default:

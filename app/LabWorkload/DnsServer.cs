@@ -6,7 +6,7 @@ using System.Text;
 
 namespace Axoneme.LabWorkload;
 
-/// <summary>Answers A and AAAA questions from a zone file that others keep: a line "name address" for each record.</summary>
+/// <summary>Answers A and AAAA questions from a zone file that others keep: a line "name address [ttl]" for each record.</summary>
 internal static class DnsServer
 {
     public const string DefaultZone = "/run/axoneme/dns-zone";
@@ -57,8 +57,8 @@ internal static class DnsServer
             || ReadName(query, out int end) is not { } name || end + 4 > query.Length)
             return null;
         ushort type = BinaryPrimitives.ReadUInt16BigEndian(query[end..]);
-        IReadOnlyList<IPAddress>? addresses = zone.Find(name);
-        IPAddress[] fitting = [.. (addresses ?? []).Where(a => a.AddressFamily == (type == TypeAaaa ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork))];
+        IReadOnlyList<(IPAddress Address, uint Ttl)>? addresses = zone.Find(name);
+        (IPAddress Address, uint Ttl)[] fitting = [.. (addresses ?? []).Where(a => a.Address.AddressFamily == (type == TypeAaaa ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork))];
         if (type is not (TypeA or TypeAaaa))
             fitting = [];
         var answer = new List<byte>(512);
@@ -67,11 +67,11 @@ internal static class DnsServer
         answer.AddRange([(byte)(0x84 | (query[2] & 1)), (byte)(0x80 | (addresses is null ? 3 : 0))]);
         answer.AddRange([0, 1, 0, (byte)fitting.Length, 0, 0, 0, 0]);
         answer.AddRange(query[HeaderLength..(end + 4)]);
-        foreach (IPAddress address in fitting)
+        foreach ((IPAddress address, uint ttl) in fitting)
         {
             // The name is a pointer to the question's.
             answer.AddRange([0xC0, HeaderLength, (byte)(type >> 8), (byte)type, 0, 1]);
-            answer.AddRange([0, 0, 0, (byte)TimeToLiveSeconds]);
+            answer.AddRange([(byte)(ttl >> 24), (byte)(ttl >> 16), (byte)(ttl >> 8), (byte)ttl]);
             byte[] bytes = address.GetAddressBytes();
             answer.AddRange([0, (byte)bytes.Length, .. bytes]);
         }
@@ -104,9 +104,9 @@ internal static class DnsServer
     {
         private readonly Lock _lock = new();
         private DateTime _stamp;
-        private Dictionary<string, List<IPAddress>> _names = [];
+        private Dictionary<string, List<(IPAddress Address, uint Ttl)>> _names = [];
 
-        public IReadOnlyList<IPAddress>? Find(string name)
+        public IReadOnlyList<(IPAddress Address, uint Ttl)>? Find(string name)
         {
             lock (_lock)
             {
@@ -117,17 +117,17 @@ internal static class DnsServer
             }
         }
 
-        private Dictionary<string, List<IPAddress>> Load()
+        private Dictionary<string, List<(IPAddress Address, uint Ttl)>> Load()
         {
-            var names = new Dictionary<string, List<IPAddress>>();
+            var names = new Dictionary<string, List<(IPAddress Address, uint Ttl)>>();
             foreach (string line in File.Exists(file) ? File.ReadLines(file) : [])
-                if (line.Split(' ') is [var name, var text] && IPAddress.TryParse(text, out IPAddress? address))
+                if (line.Split(' ') is [var name, var text, .. var rest] && IPAddress.TryParse(text, out IPAddress? address))
                 {
-                    if (!names.TryGetValue(name, out List<IPAddress>? list))
+                    if (!names.TryGetValue(name, out List<(IPAddress Address, uint Ttl)>? list))
                         names[name] = list = [];
                     // A datagram holds about this many of the longer records within 512 bytes.
                     if (list.Count < 12)
-                        list.Add(address);
+                        list.Add((address, rest is [var ttl] && uint.TryParse(ttl, out uint seconds) ? seconds : TimeToLiveSeconds));
                 }
 
             return names;

@@ -65,14 +65,15 @@ internal static partial class InsideCommands
 
     public static int PrintLog(LabPaths paths, ArgumentList arguments)
     {
-        string what = arguments.TakePositional() ?? throw new UserErrorException("usage: axoneme lab logs NODE|NAMESPACE/POD", status: 2);
+        string what = arguments.TakePositional() ?? throw new UserErrorException("usage: axoneme lab logs NODE [proxy]|NAMESPACE/POD", status: 2);
+        string process = arguments.TakePositional() is "proxy" ? "proxy" : "agent";
         arguments.RequireEmpty();
         RequireLab(paths);
         string[] files = what.Split('/') is [var space, var pod]
             ? [.. Directory.EnumerateDirectories(Path.Combine(paths.Root, "nodes"))
                 .SelectMany(n => Directory.EnumerateDirectories(Path.Combine(n, "pods"), $"{space}_{pod}_*"))
                 .SelectMany(p => Directory.EnumerateFiles(p, "*.log"))]
-            : [what == "operator" ? Path.Combine(FindNode(paths, "node1"), "operator.log") : Path.Combine(FindNode(paths, what), "agent.log")];
+            : [what == "operator" ? Path.Combine(FindNode(paths, "node1"), "operator.log") : Path.Combine(FindNode(paths, what), $"{process}.log")];
         if (files.Length == 0)
             throw new UserErrorException($"there is no pod {what} on a node");
         using Stream output = Console.OpenStandardOutput();
@@ -85,14 +86,14 @@ internal static partial class InsideCommands
         return 0;
     }
 
-    public static async Task<int> ControlAgentAsync(LabPaths paths, ArgumentList arguments)
+    public static async Task<int> ControlProcessAsync(LabPaths paths, string process, ArgumentList arguments)
     {
         string? node = arguments.TakePositional();
         string? action = arguments.TakePositional();
         arguments.RequireEmpty();
         if (node is null || action is not ("stop" or "start" or "kill" or "restart"))
-            throw new UserErrorException("usage: axoneme lab agent NODE stop|start|kill|restart", status: 2);
-        await ControlClient.AskAsync(paths, new ControlRequest("agent", node, action));
+            throw new UserErrorException($"usage: axoneme lab {process} NODE stop|start|kill|restart", status: 2);
+        await ControlClient.AskAsync(paths, new ControlRequest(process, node, action));
         return 0;
     }
 

@@ -28,7 +28,12 @@ internal sealed class NodeRunner
     {
         _index = index;
         Sandbox = sandbox;
-        Agent = new AgentProcess(sandbox, clock);
+        Agent = new NodeProcess(
+            sandbox,
+            "agent",
+            [Artifacts.Agent, $"--config-dir={NodeSandbox.FolderInside}/config", $"--k8s-kubeconfig-path={NodeSandbox.FolderInside}/kubeconfig"],
+            clock);
+        Proxy = new NodeProcess(sandbox, "proxy", [Artifacts.Proxy, $"--config-dir={NodeSandbox.FolderInside}/config"], clock);
         _cni = new CniRuntime(sandbox);
         _host = new PodHost(sandbox, _cni, api, clock, log)
         {
@@ -38,7 +43,10 @@ internal sealed class NodeRunner
 
     public NodeSandbox Sandbox { get; }
 
-    public AgentProcess Agent { get; }
+    public NodeProcess Agent { get; }
+
+    /// <summary>Lives and dies apart from the agent.</summary>
+    public NodeProcess Proxy { get; }
 
     public string Name => Sandbox.Name;
 
@@ -78,7 +86,7 @@ internal sealed class NodeRunner
     }
 
     public Task RunAsync(CancellationToken cancellation) => Task.WhenAll(
-        Agent.RunAsync(cancellation), WatchPodsAsync(cancellation), WatchReadinessAsync(cancellation), KeepLeaseAsync(cancellation));
+        Agent.RunAsync(cancellation), File.Exists(Artifacts.Proxy) ? Proxy.RunAsync(cancellation) : Task.CompletedTask, WatchPodsAsync(cancellation), WatchReadinessAsync(cancellation), KeepLeaseAsync(cancellation));
 
     private async Task WatchPodsAsync(CancellationToken cancellation)
     {

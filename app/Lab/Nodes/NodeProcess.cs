@@ -4,12 +4,14 @@ using System.Runtime.InteropServices;
 
 namespace Axoneme.Lab.Nodes;
 
-/// <summary>The agent of a node, or another program that is kept there: started again with growing delays when it ends, unless it was stopped by command.</summary>
-/// <param name="name">Of its log and cgroup.</param>
-/// <param name="program">Null: the agent.</param>
-internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock, string name = "agent", string? program = null)
+/// <summary>A program of a node, its agent or its DNS proxy: started again with growing delays when it ends, unless it was stopped by command.</summary>
+/// <param name="node">Where it runs.</param>
+/// <param name="name">Of its log and its cgroup.</param>
+/// <param name="commandLine">Program and arguments.</param>
+/// <param name="clock">For the delays.</param>
+internal sealed partial class NodeProcess(NodeSandbox node, string name, IReadOnlyList<string> commandLine, TimeProvider clock)
 {
-    // A crash-looping agent must leave its log readable and the machine usable.
+    // A crash-looping program must leave its log readable and the machine usable.
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(10);
 
     // A run longer than this counts as healthy, and the next delay is the shortest again.
@@ -24,7 +26,7 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock,
 
     public int Restarts { get; private set; }
 
-    /// <summary>The running agent's process id, or null.</summary>
+    /// <summary>The running program's process id, or null.</summary>
     public int? ProcessId
     {
         get
@@ -34,7 +36,7 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock,
         }
     }
 
-    /// <summary>Keeps the agent running until the token ends; then it is told to end.</summary>
+    /// <summary>Keeps the program running until the token ends; then it is told to end.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
         using CancellationTokenRegistration stop = cancellation.Register(() => Command("stop"));
@@ -73,7 +75,7 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock,
         Process process;
         lock (_lock)
         {
-            process = Launch.Start(node.Place(name) with { LogFile = LogFile, Environment = Environment() }, CommandLine());
+            process = Launch.Start(node.Place(name) with { LogFile = LogFile, Environment = Environment() }, commandLine);
             _process = process;
         }
 
@@ -84,11 +86,6 @@ internal sealed partial class AgentProcess(NodeSandbox node, TimeProvider clock,
                 _process = null;
         }
     }
-
-    private string[] CommandLine() =>
-    [
-        program ?? Artifacts.Agent, $"--config-dir={NodeSandbox.FolderInside}/config", $"--k8s-kubeconfig-path={NodeSandbox.FolderInside}/kubeconfig",
-    ];
 
     private Dictionary<string, string> Environment() => new(Artifacts.BaseEnvironment)
     {
