@@ -81,7 +81,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
         names.Start(_modules, cancellation);
         using var services = new NodeServices(sources, datapath, loggers);
         services.Start(reconciliation, node, endpoints.Tables, endpoints.Namespaces, cancellation);
-        HubbleObserver observer = StartHubble(control, endpoints, node, events, cancellation);
+        HubbleObserver observer = StartHubble(sources, endpoints, node, events, names, cancellation);
         StartNodeLoops(control, endpoints, node, datapath, cancellation);
         var pressure = new MapPressure(new MapCensus(datapath.Maps), control.Policies.Table, _modules);
         _modules.Start(MapPressure.ModuleName, pressure.RunAsync, cancellation);
@@ -218,8 +218,9 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
     }
 
     private HubbleObserver StartHubble(
-        ControlPlane control, EndpointParts endpoints, LocalNode node, EventSource events, CancellationToken cancellation)
+        ApiSources sources, EndpointParts endpoints, LocalNode node, EventSource events, NodeNames names, CancellationToken cancellation)
     {
+        ControlPlane control = sources.Control;
         var enrichment = new FlowEnrichment(
             options,
             control.Cluster,
@@ -228,6 +229,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             control.Identities,
             control.Policies,
             control.Services,
+            names.Link.Names,
             loggers.CreateLogger<FlowEnrichment>());
         var observer = new HubbleObserver(
             new HubbleOptions
@@ -241,6 +243,11 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             TimeProvider.System);
         if (!options.EnableHubble)
             return observer;
+        names.Link.OnQuery = record =>
+        {
+            DnsFlows.Publish(observer, record);
+            sources.Metrics.Names.Note(record);
+        };
         var hubble = new HubbleServer(options, node, observer, control.RemoteNodes, events, control.Policies.WhenReleased, loggers);
         _modules.Start("flow-names", enrichment.RunAsync, cancellation);
         _modules.Start("flow-events", hubble.ConsumeAsync, cancellation);

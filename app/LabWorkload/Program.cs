@@ -29,6 +29,9 @@ internal static class Program
           load HOST HTTP-PORT UDP-PORT SECONDS
                                          requests over new connections, over a kept one and in datagrams, each tried again
                                          where a client would; prints what was tried again and what failed
+          ask NAME [A|AAAA] [udp|tcp] [SERVER]
+                                         one DNS question; prints the addresses
+          asking NAME SECONDS PER-SECOND DNS questions; prints how many were answered and lost
           orphan HOST PORT SECONDS       datagrams over one connected socket, until somebody takes the socket away
         """;
 
@@ -65,6 +68,8 @@ internal static class Program
         "steady" => SteadyTraffic.RunAsync(a[1], Number(a, 2), Number(a, 3)),
         "who" => WhoClient.RunAsync(a[1], Number(a, 2), Number(a, 3, 1), a.Length > 4 ? a[4] : "tcp", Number(a, 5, 0)),
         "load" => Load.RunAsync(a[1], Number(a, 2), Number(a, 3), Number(a, 4)),
+        "ask" => DnsClient.AskAsync(a[1], a.Length > 2 ? a[2] : "A", a.Length > 3 ? a[3] : "udp", a.Length > 4 ? a[4] : null),
+        "asking" => DnsClient.KeepAskingAsync(a[1], Number(a, 2), Number(a, 3)),
         "orphan" => WhoClient.WaitForEndAsync(a[1], Number(a, 2), Number(a, 3)),
         _ => throw new FormatException("no such verb"),
     };

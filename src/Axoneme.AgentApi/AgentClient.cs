@@ -121,6 +121,27 @@ public sealed class AgentClient : IDisposable
     public Task<PolicyInputs> GetPolicyInputsAsync(CancellationToken cancellation = default)
         => GetAsync("/axoneme/objects", AgentJson.Default.PolicyInputs, cancellation);
 
+    /// <param name="pattern">Names to list, as <c>matchPattern</c> says; null: all.</param>
+    /// <param name="cidr">Block of the addresses to list; null: all.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    public Task<IReadOnlyList<NameLookup>> GetNameCacheAsync(
+        string? pattern = null, string? cidr = null, CancellationToken cancellation = default)
+        => GetAsync(
+            $"/fqdn/cache?matchpattern={Uri.EscapeDataString(pattern ?? "")}&cidr={Uri.EscapeDataString(cidr ?? "")}",
+            AgentJson.Default.IReadOnlyListNameLookup, cancellation);
+
+    public Task<NamePolicies> GetNamePoliciesAsync(CancellationToken cancellation = default)
+        => GetAsync("/fqdn/names", AgentJson.Default.NamePolicies, cancellation);
+
+    /// <summary>Forgets names, and with them the access that they gave.</summary>
+    /// <param name="pattern">Those that match; null: all.</param>
+    /// <param name="cancellation">Ends the request.</param>
+    public async Task CleanNameCacheAsync(string? pattern = null, CancellationToken cancellation = default)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Delete, $"/v1/fqdn/cache?matchpattern={Uri.EscapeDataString(pattern ?? "")}");
+        using HttpResponseMessage response = await SendAsync(request, cancellation).ConfigureAwait(false);
+    }
+
     public void Dispose() => _http.Dispose();
 
     private async Task<T> GetAsync<T>(

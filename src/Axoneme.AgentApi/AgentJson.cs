@@ -31,5 +31,7 @@ namespace Axoneme.AgentApi;
 [JsonSerializable(typeof(IReadOnlyList<TableSummary>))]
 [JsonSerializable(typeof(TableContents))]
 [JsonSerializable(typeof(PolicyInputs))]
+[JsonSerializable(typeof(IReadOnlyList<NameLookup>))]
+[JsonSerializable(typeof(NamePolicies))]
 [JsonSerializable(typeof(ApiError))]
 public sealed partial class AgentJson : JsonSerializerContext;

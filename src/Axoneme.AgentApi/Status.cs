@@ -234,6 +234,9 @@ public sealed record ProxyStatus
     public long TotalPorts { get; init; }
     public long TotalRedirects { get; init; }
     public string? EnvoyDeploymentMode { get; init; }
+
+    /// <summary>How the node's DNS proxy is, in words; null where policies may not need it.</summary>
+    public string? Dns { get; init; }
 }
 
 /// <summary>Inter-host <c>Native</c> or <c>Tunnel</c>, intra-host <c>BPF</c> or <c>Legacy</c>.</summary>

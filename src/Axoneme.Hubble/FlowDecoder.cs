@@ -35,6 +35,38 @@ internal sealed class FlowDecoder(IFlowEnrichment enrichment)
         }
     }
 
+    /// <summary>The flow of a DNS message: an answer is told from the server's side, as its packet would be.</summary>
+    public void Decode(DnsExchange exchange, out FlowRecord flow)
+    {
+        flow = default;
+        flow.Dns = exchange;
+        flow.TimeNs = exchange.TimeNs;
+        flow.Type = MonitorEvent.AccessLog;
+        flow.SourceNames = flow.DestinationNames = [];
+        (L4Address source, L4Address destination) =
+            exchange.IsResponse ? (exchange.Server, exchange.Client) : (exchange.Client, exchange.Server);
+        flow.Layer = exchange.Client.Protocol == L4Protocol.Tcp ? PacketLayer.Tcp : PacketLayer.Udp;
+        flow.IsV6 = source.Address.IsV6;
+        (flow.SourceAddress, flow.SourcePort) = (source.Address.Number, source.Port);
+        (flow.DestinationAddress, flow.DestinationPort) = (destination.Address.Number, destination.Port);
+        flow.Source = enrichment.FindEndpoint(source.Address);
+        flow.Destination = enrichment.FindEndpoint(destination.Address);
+        (exchange.IsResponse ? ref flow.SourceIdentity : ref flow.DestinationIdentity) = exchange.ServerIdentity;
+        flow.SourceLabels = Labels(flow.Source, ref flow.SourceIdentity);
+        flow.DestinationLabels = Labels(flow.Destination, ref flow.DestinationIdentity);
+        flow.SourceService = enrichment.FindService(source);
+        flow.DestinationService = enrichment.FindService(destination);
+        flow.IsReplyKnown = true;
+        flow.IsReply = exchange.IsResponse;
+        flow.Direction = TrafficDirection.Egress;
+        flow.Verdict = exchange.Verdict switch
+        {
+            DnsVerdict.Forwarded => Verdict.Forwarded,
+            DnsVerdict.Denied => Verdict.Dropped,
+            _ => Verdict.Error,
+        };
+    }
+
     private static void SetPacket(ref FlowRecord flow, in PacketHeaders packet)
     {
         flow.Layer = packet.Layer;

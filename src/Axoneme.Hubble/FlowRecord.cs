@@ -35,6 +35,7 @@ internal struct FlowRecord
     public FlowAttribution? Attribution;
     public string? InterfaceName;
     public IMessage? Message;
+    public DnsExchange? Dns;
 
     public SecurityIdentity SourceIdentity;
     public SecurityIdentity DestinationIdentity;

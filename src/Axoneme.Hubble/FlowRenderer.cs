@@ -24,7 +24,7 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
             Uuid = Uuid(record.Number),
             Emitter = new Emitter { Name = "Hubble", Version = options.Version },
             Verdict = record.Verdict,
-            Type = FlowType.L3L4,
+            Type = record.Dns is null ? FlowType.L3L4 : FlowType.L7,
             NodeName = _nodeName,
             TrafficDirection = record.Direction,
             EventType = new CiliumEventType { Type = (int)record.Type, SubType = SubType(record) },
@@ -37,6 +37,8 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
             flow.Ethernet = new Ethernet { Source = Mac(record.SourceMac), Destination = Mac(record.DestinationMac) };
         if (record.HasIp)
             SetNetwork(flow, record);
+        if (record.Dns is { } exchange)
+            flow.L7 = DnsFlow.Render(exchange);
         SetReason(flow, record);
         if (record.IsReplyKnown)
             SetReply(flow, record.IsReply);
@@ -112,6 +114,7 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
 
     private static Layer4? Transport(in FlowRecord record) => record.Layer switch
     {
+        PacketLayer.Tcp when record.Dns is not null => new Layer4 { TCP = new TCP { SourcePort = record.SourcePort, DestinationPort = record.DestinationPort } },
         PacketLayer.Tcp => new Layer4 { TCP = new TCP { SourcePort = record.SourcePort, DestinationPort = record.DestinationPort, Flags = Flags(record.TcpFlags) } },
         PacketLayer.Udp => new Layer4 { UDP = new UDP { SourcePort = record.SourcePort, DestinationPort = record.DestinationPort } },
         PacketLayer.Sctp => new Layer4 { SCTP = new SCTP { SourcePort = record.SourcePort, DestinationPort = record.DestinationPort } },
@@ -150,7 +153,7 @@ internal sealed class FlowRenderer(HubbleOptions options, Guid instance)
             flow.TraceReason = (TraceReason)record.TraceReason;
         }
 
-        if (record.Verdict != Verdict.Dropped)
+        if (record.Verdict != Verdict.Dropped || record.Dns is not null)
             return;
         flow.DropReason = record.DropReason;
         flow.DropReasonDesc = (DropReason)record.DropReason;

@@ -13,7 +13,7 @@ internal static class FlowSummary
 
     private static readonly string[] NoCodes = [];
 
-    public static string Of(in FlowRecord record) => record.Layer switch
+    public static string Of(in FlowRecord record) => record.Dns is { } exchange ? DnsFlow.Summary(exchange) : record.Layer switch
     {
         PacketLayer.Tcp => "TCP Flags: " + TcpFlags(record.TcpFlags),
         PacketLayer.Udp => "UDP",

@@ -82,6 +82,17 @@ public sealed class HubbleObserver
         Ring.Write(ref record);
     }
 
+    /// <summary>Appends what the DNS proxy saw.</summary>
+    public void Ingest(DnsExchange exchange)
+    {
+        ArgumentNullException.ThrowIfNull(exchange);
+        _decoder.Decode(exchange, out FlowRecord record);
+        _namespaces.Note(record.Source?.Namespace);
+        _namespaces.Note(record.Destination?.Namespace);
+        Interlocked.Increment(ref _seenFlows);
+        Ring.Write(ref record);
+    }
+
     /// <summary>Notes that a kernel ring buffer was full.</summary>
     public void ReportLost(ulong count, int cpu)
     {

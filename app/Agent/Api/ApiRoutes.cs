@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Api;
 
-/// <summary>Finds the answer for a path under /v1. Every path is only for reading.</summary>
+/// <summary>Finds the answer for a path under /v1. Every path is only for reading, but for the cache of names, which can be cleaned.</summary>
 internal sealed class ApiRoutes(ApiSources sources, ILogger log)
 {
     private readonly EndpointViews _endpoints = new(sources);
@@ -17,6 +17,7 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
     private readonly RedirectViews _redirects = new(sources);
     private readonly MapViews _maps = new(sources);
     private readonly PolicyViews _policies = new(sources);
+    private readonly NameViews _names = new(sources);
 
     public StatusReport Status { get; } = new(sources);
 
@@ -58,6 +59,8 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
             throw ApiException.NotFound($"{request.Path}: there is no such path");
         if (HttpMethods.IsGet(request.Method))
             return answer(request);
+        if (HttpMethods.IsDelete(request.Method) && SegmentsOf(context) is ["v1", "fqdn", "cache"])
+            return CleanNamesAsync(request);
         context.Response.Headers.Allow = HttpMethods.Get;
         throw new ApiException(StatusCodes.Status405MethodNotAllowed, $"{request.Method} {request.Path}: only GET is possible");
     }
@@ -89,10 +92,23 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
         ["v1", "policy", "subject-selectors"]
             => Reply(() => ApiReply.Of(_policies.SubjectSelectors(), AgentJson.Default.IReadOnlyListSelectorModel)),
         ["v1", "axoneme", "objects"] => Reply(() => ApiReply.Of(PolicyInputsView.Of(sources), AgentJson.Default.PolicyInputs)),
+        ["v1", "fqdn", "cache"] => request => Task.FromResult(Names(request, null)),
+        ["v1", "fqdn", "cache", var id] => request => Task.FromResult(Names(request, id)),
+        ["v1", "fqdn", "names"] => Reply(() => ApiReply.Of(_names.Selectors(), AgentJson.Default.NamePolicies)),
         ["v1", "tables"] => Reply(() => ApiReply.Of(Tables(), AgentJson.Default.IReadOnlyListTableSummary)),
         ["v1", "tables", var name] => Reply(() => ApiReply.Of(Table(name), AgentJson.Default.TableContents)),
         _ => null,
     };
+
+    private ApiReply Names(HttpRequest request, string? endpoint) => ApiReply.Of(
+        _names.Cache(endpoint, request.Query["matchpattern"], request.Query["cidr"], request.Query["source"]),
+        AgentJson.Default.IReadOnlyListNameLookup);
+
+    private async Task<ApiReply> CleanNamesAsync(HttpRequest request)
+    {
+        await _names.CleanAsync(request.Query["matchpattern"], request.HttpContext.RequestAborted);
+        return new ApiReply(StatusCodes.Status200OK, []);
+    }
 
     private async Task<ApiReply> StatusAsync(HttpRequest request)
     {

@@ -57,7 +57,7 @@ internal sealed class StatusReport(ApiSources sources)
             Encryption = new EncryptionStatus("Disabled"),
             IPv4BigTcp = new BigTcpStatus(Enabled: false),
             IPv6BigTcp = new BigTcpStatus(Enabled: false),
-            Proxy = new ProxyStatus(),
+            Proxy = Proxy(),
             ClockSource = _datapath.Clock(),
             ServiceProblems = _datapath.ServiceProblems() is { Count: > 0 } problems ? problems : null,
             BpfMaps = _datapath.MapSizes(),
@@ -145,6 +145,26 @@ internal sealed class StatusReport(ApiSources sources)
         int hostBits = range.Address.BitCount - range.Length;
         UInt128 capacity = (hostBits == 128 ? UInt128.MaxValue : UInt128.One << hostBits) - 2;
         return $"{family}: {count}/{capacity} allocated from {range}";
+    }
+
+    private ProxyStatus Proxy()
+    {
+        if (!sources.Options.Dns.EnableProxy || sources.Running is not { Names.Link: { } link } running)
+            return new ProxyStatus();
+        string rules = $"{link.EndpointCount} endpoints with rules for names";
+        return new ProxyStatus
+        {
+            Ip = link.Port == 0 ? null : running.Local.Routers.Select(r => r.ToString()).FirstOrDefault(),
+            PortRange = link.Port == 0 ? null : $"{link.Port}",
+            TotalPorts = link.Port == 0 ? 0 : 1,
+            TotalRedirects = link.EndpointCount,
+            Dns = link switch
+            {
+                { IsConnected: true } => $"OK, port {link.Port}, {rules}",
+                { Port: 0 } => $"Missing: what the policies of pods would send to it is denied; {rules}",
+                _ => $"Not connected, last seen on port {link.Port}, where DNS of pods is still sent; {rules}",
+            },
+        };
     }
 
     private HubbleStatus Hubble()

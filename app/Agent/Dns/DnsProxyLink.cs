@@ -62,6 +62,9 @@ internal sealed class DnsProxyLink : IDisposable
     /// <summary>Questions that the proxy could not report, since the agent's start.</summary>
     public long LostQueries { get; private set; }
 
+    /// <summary>Of addresses, for flows.</summary>
+    public AddressNames Names { get; } = new();
+
     /// <summary>Called with each question that the proxy reports.</summary>
     public Action<QueryRecord> OnQuery { get; set; } = static _ => { };
 
@@ -78,7 +81,7 @@ internal sealed class DnsProxyLink : IDisposable
     public Task RunAsync(CancellationToken cancellation) => Task.WhenAll(
         StayConnectedAsync(cancellation),
         AcknowledgeAsync(cancellation),
-        _endpoints.FollowAsync(_ => PushAsync(null, cancellation), _log, cancellation));
+        _endpoints.FollowAsync(change => EndpointChangedAsync(change, cancellation), _log, cancellation));
 
     /// <summary>Takes the rules of endpoints away that need none any more. To be called from time to time.</summary>
     public async Task PruneAsync(CancellationToken cancellation)
@@ -104,6 +107,14 @@ internal sealed class DnsProxyLink : IDisposable
     }
 
     public void Dispose() => _gate.Dispose();
+
+    private Task EndpointChangedAsync(Change<ushort, Endpoint> change, CancellationToken cancellation)
+    {
+        // The number will be another pod's.
+        if (change.IsDelete)
+            _ = _policies.ChangeAsync(engine => engine.Names.ForgetEndpoint(change.Key));
+        return PushAsync(null, cancellation);
+    }
 
     private Task ToldOfAsync(PolicyUpdate update, CancellationToken cancellation) => PushAsync(update, cancellation);
 
@@ -216,7 +227,10 @@ internal sealed class DnsProxyLink : IDisposable
             _ = _policies.ChangeAsync(engine =>
             {
                 foreach (CachedMapping mapping in contents.Mappings)
+                {
                     engine.Names.Add(EntryOf(mapping));
+                    Names.Add(mapping.Name, [mapping.Address]);
+                }
             });
         }
 
@@ -261,16 +275,21 @@ internal sealed class DnsProxyLink : IDisposable
         }
     }
 
-    private static void Learn(PolicyEngine engine, LearnedName name) => engine.Names.Learn(
-        name.Name, name.Addresses, name.Endpoint, DateTimeOffset.FromUnixTimeSeconds(name.LookupTime), TimeSpan.FromSeconds(name.Ttl));
+    private void Learn(PolicyEngine engine, LearnedName name)
+    {
+        engine.Names.Learn(
+            name.Name, name.Addresses, name.Endpoint, DateTimeOffset.FromUnixTimeSeconds(name.LookupTime), TimeSpan.FromSeconds(name.Ttl));
+        Names.Add(name.Name, name.Addresses);
+    }
 
     // The proxy learns only what a rule needs now. What else was asked for is good for flows, and for rules to come.
-    private static void LearnAsides(PolicyEngine engine, Queries queries)
+    private void LearnAsides(PolicyEngine engine, Queries queries)
     {
         foreach (QueryRecord record in queries.Records.Where(r => r.Outcome == QueryOutcome.Answered && r.Addresses.Count > 0))
         {
             DateTimeOffset at = DateTimeOffset.FromUnixTimeMilliseconds(record.Time / 1000);
             engine.Names.Learn(record.Name, record.Addresses, record.Endpoint, at, TimeSpan.FromSeconds(record.Ttl));
+            Names.Add(record.Name, record.Addresses);
         }
     }
 

@@ -27,15 +27,24 @@ internal sealed class NameUpkeep(
     // What a killed agent may not know of what it had learned; the proxy does.
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
+    // Many programs use an address a little longer than they should.
+    private static readonly TimeSpan ExpiryInterval = TimeSpan.FromSeconds(30);
+
     private (long, (long, long, long), ushort) _saved;
 
     public async Task RunAsync(CancellationToken cancellation)
     {
         await policies.WhenReleased.WaitAsync(cancellation);
         using var timer = new PeriodicTimer(Interval, time);
+        long expired = time.GetTimestamp();
         do
         {
-            await ExpireAsync(cancellation);
+            if (time.GetElapsedTime(expired) >= ExpiryInterval)
+            {
+                await ExpireAsync(cancellation);
+                expired = time.GetTimestamp();
+            }
+
             await link.PruneAsync(cancellation);
             Save();
         }
@@ -63,7 +72,11 @@ internal sealed class NameUpkeep(
             {
                 (long, (long, long, long), ushort) version = (engine.Names.Version, engine.NamesVersion, link.Port);
                 if (version != _saved)
+                {
                     file.Save(link.Port, engine);
+                    link.Names.Refresh(engine.Names.Entries);
+                }
+
                 _saved = version;
                 return true;
             });

@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 using System.Collections.Immutable;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Configuration;
+using Axoneme.Agent.Dns;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Agent.Identities;
 using Axoneme.Agent.Policies;
@@ -27,6 +28,7 @@ internal sealed class FlowEnrichment(
     IdentityDirectory identities,
     PolicyController policies,
     ServiceController services,
+    AddressNames names,
     ILogger<FlowEnrichment> log) : IFlowEnrichment
 {
     private readonly ConcurrentDictionary<IpAddress, FlowEndpoint> _pods = new();
@@ -59,8 +61,8 @@ internal sealed class FlowEnrichment(
 
     public FlowService? FindService(L4Address frontend) => _services.GetValueOrDefault(frontend);
 
-    // Names are learnt by the DNS proxy, which is not there yet.
-    public ImmutableArray<string> FindNames(ushort endpointId, IpAddress address) => [];
+    // The names are of the node: who else asked does not matter to whom reads the flow.
+    public ImmutableArray<string> FindNames(ushort endpointId, IpAddress address) => names.Find(address);
 
     public FlowAttribution? FindRules(uint cookie) => _attribution.OfCookie(cookie);
 

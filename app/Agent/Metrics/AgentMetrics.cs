@@ -25,6 +25,7 @@ internal sealed class AgentMetrics
         PacketMetrics.Register(Registry, sources);
         MapMetrics.Register(Registry, sources);
         SocketMetrics.Register(Registry, sources);
+        Names = new NameMetrics(Registry, sources);
     }
 
     public MetricRegistry Registry { get; }
@@ -32,6 +33,8 @@ internal sealed class AgentMetrics
     public ServiceMetrics Services { get; }
 
     public CollectorMetrics Collector { get; }
+
+    public NameMetrics Names { get; }
 
     /// <summary>Serves /metrics until cancelled.</summary>
     /// <exception cref="System.Net.Sockets.SocketException">The address cannot be bound.</exception>

@@ -21,6 +21,7 @@ internal static class CiliumCommand
           policy get|selectors
           config [get KEY | KEY=VALUE...]
           lrp list             local redirect policies and what they do on this node
+          fqdn cache list|clean, fqdn names   names that pods asked for, and what policies make of them
           metrics list         the agent's metrics (-p PATTERN)
           bpf lb|ct|nat|ipmasq|policy|ipcache|endpoint|metrics list   the maps themselves, also without an agent
           tables [NAME]        tables of the agent
@@ -72,6 +73,7 @@ internal static class CiliumCommand
             "ip" or "node" or "map" or "policy" or "config" or "tables" or "statedb" or "version"
                 => new AgentQueryCommand(output).RunAsync(arguments[verb], rest, cancellation),
             "lrp" => new RedirectCommand(output).RunAsync(rest, cancellation),
+            "fqdn" => new NameCommand(output).RunAsync(rest, cancellation),
             "metrics" => new MetricsCommand(output).RunAsync(rest, cancellation),
             "bpf" => new BpfCommand(output).RunAsync(rest, cancellation),
             "help" => PrintUsageAsync(output, []),

@@ -192,6 +192,8 @@ internal static class StatusText
         string ports = proxy.PortRange is { } range ? $" active on ports {range}" : "";
         table.Row("Proxy Status:", proxy.Ip is null && proxy.TotalRedirects == 0 ? "No managed proxy redirect"
             : $"OK, ip {proxy.Ip}, {proxy.TotalRedirects} redirects{ports}, Envoy: {proxy.EnvoyDeploymentMode ?? "none"}");
+        if (proxy.Dns is { } dns)
+            table.Row("DNS Proxy:", dns);
     }
 
     private static void WriteHubble(TabWriter table, StatusResponse status)
