@@ -16,4 +16,8 @@ CONFIG_VAR(__be32, service_loopback4,
 CONFIG_VAR(struct ip6_addr, service_loopback6, "Likewise for IPv6",
 	   {.bytes = {0xfe, 0x80, [15] = 1}});
 
+CONFIG_VAR(__u32, router_ifindex,
+	   "Device (cilium_net) by which packets come back into the node's stack; 0 none", 0);
+CONFIG_VAR(struct mac_addr, router_mac, "Its address", {});
+
 #endif

@@ -8,12 +8,15 @@
 #include "lib/icmp.h"
 #include "lib/lb.h"
 #include "lib/policy.h"
+#include "lib/proxy_socket.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_CONNTRACK
 
 /* Beyond all ports: what goes to the socket of the proxy that has the packet's own ends. */
 #define ADMIT_TO_SOCKET 0x10000
+/* Likewise, of what the node's stack meant for a pod. */
+#define ADMIT_TO_NODE 0x20000
 
 /* What the policy says now of the way of a connection: to the proxy, which may listen on another
  * port than before, or 0 for straight on.
@@ -144,6 +147,21 @@ static __always_inline int admit_judge(struct __sk_buff *skb, const struct flow 
 	return result;
 }
 
+/* A server on the node's own network that the proxy asks is told the pod's address and sends its
+ * answer there. No program saw the question, so there is no connection.
+ */
+static __always_inline _Bool admit_is_for_proxy(struct __sk_buff *skb, const struct flow *flow,
+						const enum family family)
+{
+	const struct packet *p = &flow->packet;
+
+	if (likely(flow->source_identity != IDENTITY_HOST) || !flow->ingress_endpoint ||
+	    (skb->mark & MARK_KIND_MASK) == MARK_FROM_PROXY ||
+	    (p->protocol != IPPROTO_TCP && p->protocol != IPPROTO_UDP))
+		return 0;
+	return family == IPV4 ? proxy_expects4(skb, p) : proxy_expects6(skb, p);
+}
+
 static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 				     const union ct_key *key, _Bool low, __u32 now_s,
 				     const enum family family)
@@ -151,6 +169,8 @@ static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 	struct ct_entry entry = {};
 	int result;
 
+	if (admit_is_for_proxy(skb, flow, family))
+		return ADMIT_TO_NODE;
 	flow->ct_state = CT_STATE_NEW;
 	flow->flags |= FLOW_REPORT;
 	if (!(flow->flags & FLOW_HAIRPIN)) {
@@ -220,7 +240,7 @@ static __always_inline int admit_packet(struct __sk_buff *skb, struct flow *flow
 		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
 					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	}
-	if (unlikely(result) && (result < 0 || !delivered))
+	if (unlikely(result) && (result < 0 || !delivered || result == ADMIT_TO_NODE))
 		return result;
 	result = lb_reverse(skb, flow, family);
 	return result < 0 ? result : dsr_reverse(skb, flow, family);
@@ -237,7 +257,9 @@ static __always_inline int flow_admit(struct __sk_buff *skb, struct flow *flow,
 	return admit_packet(skb, flow, 0, family);
 }
 
-/* Likewise, for what the node's stack sends to a pod: what the proxy has seen. 0 or DROP. */
+/* Likewise, for what the node's stack sends to a pod: what the proxy has seen. 0, DROP, or
+ * ADMIT_TO_NODE.
+ */
 static __always_inline int flow_admit_delivered(struct __sk_buff *skb, struct flow *flow,
 						const enum family family)
 {

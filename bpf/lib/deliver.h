@@ -21,7 +21,7 @@ static __always_inline int deliver(struct __sk_buff *skb, struct flow *flow,
 	event_trace_arrival(skb, flow, arrival, to->id);
 	result = flow_admit(skb, flow, family);
 	if (unlikely(result))
-		return result < 0 ? result : proxy_deliver(skb, flow, result, family);
+		return proxy_or_drop(skb, flow, result, family);
 	result = dsr_follow(flow, family);
 	if (result < 0)
 		return result;

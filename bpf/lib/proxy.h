@@ -5,6 +5,7 @@
 #include "abi/marks.h"
 #include "lib/admit.h"
 #include "lib/forward.h"
+#include "lib/proxy_socket.h"
 
 #undef SOURCE_FILE
 #define SOURCE_FILE FILE_PROXY
@@ -24,23 +25,6 @@
 static __always_inline _Bool proxy_sent(const struct __sk_buff *skb)
 {
 	return (skb->mark & MARK_KIND_MASK) == MARK_FROM_PROXY;
-}
-
-static __always_inline __u32 proxy_tuple_of(struct bpf_sock_tuple *to, const struct tuple *p,
-					    const enum family family)
-{
-	if (family == IPV4) {
-		to->ipv4.saddr = p->source.word[0];
-		to->ipv4.daddr = p->destination.word[0];
-		to->ipv4.sport = p->source_port;
-		to->ipv4.dport = p->destination_port;
-		return sizeof(to->ipv4);
-	}
-	addr_store(to->ipv6.saddr, &p->source, IPV6);
-	addr_store(to->ipv6.daddr, &p->destination, IPV6);
-	to->ipv6.sport = p->source_port;
-	to->ipv6.dport = p->destination_port;
-	return sizeof(to->ipv6);
 }
 
 /* Listeners have the loopback address or none, which a look-up for the former finds both. */
@@ -96,16 +80,6 @@ static __always_inline int proxy_assign_listener(struct __sk_buff *skb, const st
 				      : bpf_sk_lookup_udp(skb, tuple, len, BPF_F_CURRENT_NETNS, 0);
 
 	return socket ? proxy_assign(skb, socket) : 0;
-}
-
-/* The look-up also finds sockets that are bound to a port only, which are not the proxy's. */
-static __always_inline _Bool proxy_is_bound_to(const struct bpf_sock *socket,
-					       const struct addr *addr, const enum family family)
-{
-	if (family == IPV4)
-		return socket->src_ip4 == addr->word[0];
-	return socket->src_ip6[0] == addr->word[0] && socket->src_ip6[1] == addr->word[1] &&
-	       socket->src_ip6[2] == addr->word[2] && socket->src_ip6[3] == addr->word[3];
 }
 
 /* The socket by which the proxy asks in a pod's name. Its datagrams may come in fragments, and what
@@ -219,6 +193,26 @@ static __always_inline int proxy_deliver(struct __sk_buff *skb, const struct flo
 	if (trace_events && (trace_aggregation < TRACE_CONNECTIONS || flow->flags & FLOW_REPORT))
 		proxy_trace(skb, flow, port);
 	return TC_ACT_OK;
+}
+
+SEPARATE int proxy_deliver4(struct __sk_buff *skb, const struct flow *flow, int port)
+{
+	return flow ? proxy_deliver(skb, flow, port, IPV4) : DROP(DROP_INVALID_PACKET);
+}
+
+SEPARATE int proxy_deliver6(struct __sk_buff *skb, const struct flow *flow, int port)
+{
+	return flow ? proxy_deliver(skb, flow, port, IPV6) : DROP(DROP_INVALID_PACKET);
+}
+
+/* What flow_admit() returned, other than 0. */
+static __always_inline int proxy_or_drop(struct __sk_buff *skb, const struct flow *flow, int result,
+					 const enum family family)
+{
+	if (result < 0)
+		return result;
+	return family == IPV4 ? proxy_deliver4(skb, flow, result)
+			      : proxy_deliver6(skb, flow, result);
 }
 
 /* The proxy asks a server elsewhere in the name of a pod: the answer has to find its way. */

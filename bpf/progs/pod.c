@@ -120,7 +120,7 @@ static __always_inline int pod_send(struct __sk_buff *skb, struct flow *flow,
 		return DROP(DROP_ENCAPSULATION_TRAFFIC_IS_PROHIBITED);
 	result = flow_admit(skb, flow, family);
 	if (unlikely(result))
-		return result < 0 ? result : proxy_deliver(skb, flow, result, family);
+		return proxy_or_drop(skb, flow, result, family);
 	if (!to)
 		return forward_to_remote(skb, flow, info, family);
 	if (to->flags & ENDPOINT_HOST)
@@ -186,6 +186,19 @@ int from_pod(struct __sk_buff *skb)
 	return pod_tell(skb, &flow, DROP_REASON(result));
 }
 
+/* Back into the node's stack, to the proxy: the routing rules keep it there. */
+static __always_inline int pod_return(struct __sk_buff *skb)
+{
+	struct mac_addr mac;
+
+	for (int i = 0; i < (int)sizeof(mac.bytes); i++)
+		mac.bytes[i] = router_mac.bytes[i];
+	if (!router_ifindex || bpf_skb_store_bytes(skb, 0, &mac, sizeof(mac), 0) < 0)
+		return DROP(DROP_NO_DEVICE);
+	skb->mark = MARK_TO_PROXY;
+	return bpf_redirect(router_ifindex, BPF_F_INGRESS);
+}
+
 static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 				       const enum family family)
 {
@@ -210,8 +223,8 @@ static __always_inline int pod_receive(struct __sk_buff *skb, struct flow *flow,
 			    kind == MARK_FROM_PROXY ? TRACE_FROM_PROXY : TRACE_FROM_STACK,
 			    flow->ingress_endpoint);
 	result = flow_admit_delivered(skb, flow, family);
-	if (result < 0)
-		return result;
+	if (unlikely(result))
+		return result < 0 ? result : pod_return(skb);
 	forward_count(skb, METRIC_INGRESS);
 	event_trace(skb, flow, TRACE_TO_ENDPOINT, flow->ingress_endpoint, skb->ifindex);
 	return TC_ACT_OK;

@@ -16,6 +16,9 @@ internal sealed class NodeDevices(DatapathOptions options, RouteNetlink netlink)
 
     public Link Host { get; private set; } = null!;
 
+    /// <summary>The other end of <see cref="Host"/>, by which packets come back into the stack.</summary>
+    public Link Net { get; private set; } = null!;
+
     public Link? Tunnel { get; private set; }
 
     /// <summary>Largest IP packet of the underlay.</summary>
@@ -69,6 +72,7 @@ internal sealed class NodeDevices(DatapathOptions options, RouteNetlink netlink)
 
         var change = new LinkChange { Up = true, NoArp = true, Mtu = Mtu, AddressGeneration = AddressGenerationMode.None };
         netlink.Execute(new RequestBatch().SetLink(host!.Index, change).SetLink(net!.Index, change));
+        Net = net;
         return netlink.FindLink(host.Index)!;
     }
 

@@ -103,6 +103,8 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
     private void Fill(IPodConstants constants)
     {
         constants.PerPacketLb = options.PacketLoadBalancing;
+        constants.RouterIfindex = (uint)devices.Net.Index;
+        constants.RouterMac = (devices.Net.Mac ?? default).ToAbi();
         constants.VerifySourceAddress = options.VerifySourceAddress;
     }
 

@@ -23,7 +23,7 @@ public static class PodObject
 }
 
 /// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 189)]
+[StructLayout(LayoutKind.Explicit, Size = 197)]
 public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants, IPodConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -56,30 +56,32 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("per_packet_lb", 77, 1),
         ("service_loopback4", 80, 4),
         ("service_loopback6", 84, 16),
-        ("clock_jiffies", 100, 1),
-        ("jiffies_base", 104, 8),
-        ("clock_base_s", 112, 4),
-        ("jiffies_reciprocal", 116, 4),
-        ("service_affinity", 120, 1),
-        ("service_maglev", 121, 1),
-        ("maglev_slots", 124, 4),
-        ("maglev_seed", 128, 4),
-        ("node_port_min", 132, 2),
-        ("node_port_max", 134, 2),
-        ("reject_without_backend", 136, 1),
-        ("claim_without_backend", 137, 1),
-        ("service_wildcards", 138, 1),
-        ("node_ports", 139, 1),
-        ("service_dsr", 140, 1),
-        ("nat_port_min", 142, 2),
-        ("nat_port_max", 144, 2),
-        ("masquerade4", 146, 1),
-        ("masquerade6", 147, 1),
-        ("native_cidr4", 148, 4),
-        ("native_mask4", 152, 4),
-        ("native_cidr6", 156, 16),
-        ("native_mask6", 172, 16),
-        ("masquerade_exceptions", 188, 1),
+        ("router_ifindex", 100, 4),
+        ("router_mac", 104, 6),
+        ("clock_jiffies", 110, 1),
+        ("jiffies_base", 112, 8),
+        ("clock_base_s", 120, 4),
+        ("jiffies_reciprocal", 124, 4),
+        ("service_affinity", 128, 1),
+        ("service_maglev", 129, 1),
+        ("maglev_slots", 132, 4),
+        ("maglev_seed", 136, 4),
+        ("node_port_min", 140, 2),
+        ("node_port_max", 142, 2),
+        ("reject_without_backend", 144, 1),
+        ("claim_without_backend", 145, 1),
+        ("service_wildcards", 146, 1),
+        ("node_ports", 147, 1),
+        ("service_dsr", 148, 1),
+        ("nat_port_min", 150, 2),
+        ("nat_port_max", 152, 2),
+        ("masquerade4", 154, 1),
+        ("masquerade6", 155, 1),
+        ("native_cidr4", 156, 4),
+        ("native_mask4", 160, 4),
+        ("native_cidr6", 164, 16),
+        ("native_mask6", 180, 16),
+        ("masquerade_exceptions", 196, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -196,99 +198,107 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     [field: FieldOffset(84)]
     public Ip6Addr ServiceLoopback6 { get; set; }
 
-    /// <summary>Count time in jiffies, else by the coarse clock</summary>
+    /// <summary>Device (cilium_net) by which packets come back into the node&apos;s stack; 0 none</summary>
     [field: FieldOffset(100)]
+    public uint RouterIfindex { get; set; }
+
+    /// <summary>Its address</summary>
+    [field: FieldOffset(104)]
+    public MacAddr RouterMac { get; set; }
+
+    /// <summary>Count time in jiffies, else by the coarse clock</summary>
+    [field: FieldOffset(110)]
     public bool ClockJiffies { get; set; }
 
     /// <summary>Jiffies at the second clock_base_s</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(112)]
     public ulong JiffiesBase { get; set; }
 
     /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(120)]
     public uint ClockBaseS { get; set; }
 
     /// <summary>2^32 by the jiffies in a second, rounded up</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(124)]
     public uint JiffiesReciprocal { get; set; }
 
     /// <summary>Whether session affinity is looked at</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(128)]
     public bool ServiceAffinity { get; set; }
 
     /// <summary>Whether any service may choose backends by Maglev tables</summary>
-    [field: FieldOffset(121)]
+    [field: FieldOffset(129)]
     public bool ServiceMaglev { get; set; }
 
     /// <summary>Slots of each Maglev table, a prime</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(132)]
     public uint MaglevSlots { get; set; }
 
     /// <summary>Of the hash over the connection; the same on all nodes</summary>
-    [field: FieldOffset(128)]
+    [field: FieldOffset(136)]
     public uint MaglevSeed { get; set; }
 
     /// <summary>First of the range of node ports (30000)</summary>
-    [field: FieldOffset(132)]
+    [field: FieldOffset(140)]
     public ushort NodePortMin { get; set; }
 
     /// <summary>Last of it (32767)</summary>
-    [field: FieldOffset(134)]
+    [field: FieldOffset(142)]
     public ushort NodePortMax { get; set; }
 
     /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
-    [field: FieldOffset(136)]
+    [field: FieldOffset(144)]
     public bool RejectWithoutBackend { get; set; }
 
     /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
-    [field: FieldOffset(137)]
+    [field: FieldOffset(145)]
     public bool ClaimWithoutBackend { get; set; }
 
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
-    [field: FieldOffset(138)]
+    [field: FieldOffset(146)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(139)]
+    [field: FieldOffset(147)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(140)]
+    [field: FieldOffset(148)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(142)]
+    [field: FieldOffset(150)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(144)]
+    [field: FieldOffset(152)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(146)]
+    [field: FieldOffset(154)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(147)]
+    [field: FieldOffset(155)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>
-    [field: FieldOffset(148)]
+    [field: FieldOffset(156)]
     public NetU32 NativeCidr4 { get; set; }
 
     /// <summary>Mask of native_cidr4; 0 together with it: none</summary>
-    [field: FieldOffset(152)]
+    [field: FieldOffset(160)]
     public NetU32 NativeMask4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(156)]
+    [field: FieldOffset(164)]
     public Ip6Addr NativeCidr6 { get; set; }
 
     /// <summary>Mask of native_cidr6</summary>
-    [field: FieldOffset(172)]
+    [field: FieldOffset(180)]
     public Ip6Addr NativeMask6 { get; set; }
 
     /// <summary>Whether the maps of ip-masq-agent are asked</summary>
-    [field: FieldOffset(188)]
+    [field: FieldOffset(196)]
     public bool MasqueradeExceptions { get; set; }
 }

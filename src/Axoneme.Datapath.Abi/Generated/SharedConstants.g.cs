@@ -170,6 +170,12 @@ public interface IPodConstants
     /// <summary>Translate service addresses for each packet, where the socket layer does not</summary>
     bool PerPacketLb { get; set; }
 
+    /// <summary>Device (cilium_net) by which packets come back into the node&apos;s stack; 0 none</summary>
+    uint RouterIfindex { get; set; }
+
+    /// <summary>Its address</summary>
+    MacAddr RouterMac { get; set; }
+
     /// <summary>Source that a pod sees when it reaches itself through a service (169.254.42.1)</summary>
     NetU32 ServiceLoopback4 { get; set; }
 

@@ -20,6 +20,8 @@ internal sealed class EchoServer : IDisposable
         _repeat = repeat;
         var end = new IPEndPoint(address.ToIPAddress(), port);
         _datagrams = place.Run(() => new Socket(end.AddressFamily, SocketType.Dgram, ProtocolType.Udp));
+        // A proxy beside it answers from this address.
+        _datagrams.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
         _datagrams.Bind(end);
         _listener = place.Run(() => new Socket(end.AddressFamily, SocketType.Stream, ProtocolType.Tcp));
         _listener.Bind(end);

@@ -19,6 +19,9 @@ public enum ServerPlace
     OtherNode,
     BehindTunnel,
     World,
+
+    /// <summary>On the network of the pod's own node.</summary>
+    OwnHost,
 }
 
 /// <summary>A pod that may speak to others on one port through the node's proxy only, and a server.</summary>
@@ -50,7 +53,7 @@ internal sealed class ProxyScene : IDisposable
             PacketLoadBalancing = balancesPackets,
             Masquerade = new Masquerading { IPv4 = true, IPv6 = true },
         };
-        if (place != ServerPlace.SameNode)
+        if (place is not (ServerPlace.SameNode or ServerPlace.OwnHost))
         {
             _other = new TestNode(mode);
             Connect(_test, _other);
@@ -88,7 +91,12 @@ internal sealed class ProxyScene : IDisposable
     public static IpAddress ClientAddress(bool isV6) => Pod(ClientId, isV6);
 
     public static IpAddress ServerAddress(ServerPlace place, bool isV6)
-        => place == ServerPlace.World ? (isV6 ? Wire6 : Wire4).Address.Add(2) : Pod(ServerId, isV6);
+        => place switch
+        {
+            ServerPlace.World => (isV6 ? Wire6 : Wire4).Address.Add(2),
+            ServerPlace.OwnHost => isV6 ? TestNode.Router6 : TestNode.Router4,
+            _ => Pod(ServerId, isV6),
+        };
 
     /// <summary>From where a server in a place sees the pod.</summary>
     public static IpAddress SeenAs(ServerPlace place, bool isV6)
@@ -207,6 +215,7 @@ internal sealed class ProxyScene : IDisposable
         {
             ServerPlace.SameNode => await _test.AddPodAsync(Node, ServerId, cancellation),
             ServerPlace.World => _other!.Host,
+            ServerPlace.OwnHost => await IntroduceHostAsync(cancellation),
             _ => await _other!.AddPodAsync(_otherNode!, ServerId, cancellation),
         };
         foreach (bool isV6 in new[] { false, true })
@@ -215,6 +224,20 @@ internal sealed class ProxyScene : IDisposable
             return;
         await IntroduceAsync(Node, ServerId, nodeNumber: 2, cancellation);
         await IntroduceAsync(_otherNode, ClientId, nodeNumber: 1, cancellation);
+    }
+
+    /// <summary>Makes the node's own addresses known for such.</summary>
+    private async Task<NetworkNamespace> IntroduceHostAsync(CancellationToken cancellation)
+    {
+        IpAddress[] addresses = [TestNode.Router4, TestNode.Router6];
+        var failures = new ReconcileFailures<IpAddress>();
+        await new EndpointMapTarget(Node.Maps).ApplyAsync(
+            [.. addresses.Select(a => new EndpointMapEntry(a) { IsHost = true, Identity = SecurityIdentity.Host })], failures, cancellation);
+        var prefixes = new ReconcileFailures<IpPrefix>();
+        await new IpcacheTarget(Node.Maps).ApplyAsync(
+            [.. addresses.Select(a => new IpcacheEntry(IpPrefix.Single(a), SecurityIdentity.Host))], prefixes, cancellation);
+        Assert.Equal(0, failures.Count + prefixes.Count);
+        return Host;
     }
 
     /// <summary>Tells a node of a pod of the other one.</summary>

@@ -20,6 +20,7 @@ public sealed class ProxyTests
     [InlineData(ServerPlace.OtherNode)]
     [InlineData(ServerPlace.BehindTunnel)]
     [InlineData(ServerPlace.World)]
+    [InlineData(ServerPlace.OwnHost)]
     public async Task Server_is_asked_by_the_proxy_in_the_name_of_the_pod(ServerPlace place)
     {
         using ProxyScene scene = await ProxyScene.CreateAsync(place, Cancellation);
