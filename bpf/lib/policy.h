@@ -222,6 +222,12 @@ SEPARATE int policy_check_ingress(struct __sk_buff *skb, const struct flow *flow
 	return flow ? policy_decide(skb, flow, DIRECTION_INGRESS) : DROP(DROP_POLICY_DENIED);
 }
 
+/* That the proxy is not there is no verdict of the rules. */
+static __always_inline _Bool policy_is_denied(int result)
+{
+	return result < 0 && DROP_REASON(result) != DROP_SOCKET_LOOKUP_FAILED;
+}
+
 /* Asks the rules on trial about a new connection and reports where they differ from those in force.
  */
 static __always_inline int policy_try(struct __sk_buff *skb, const struct flow *flow, int enforced,
@@ -236,13 +242,15 @@ static __always_inline int policy_try(struct __sk_buff *skb, const struct flow *
 	if (!map)
 		return 0;
 	result = policy_lookup(map, identity, &detail);
-	if ((result < 0) == (enforced < 0))
+	if (policy_is_denied(result) == policy_is_denied(enforced))
 		return 0;
-	detail.policy_action = result < 0 ? VERDICT_WOULD_DENY : VERDICT_WOULD_ALLOW;
-	if (result < 0)
+	detail.policy_action = VERDICT_WOULD_ALLOW;
+	if (policy_is_denied(result)) {
+		detail.policy_action = VERDICT_WOULD_DENY;
 		detail.reason = DROP_REASON(result);
-	else
+	} else if (result > 0) {
 		detail.policy_proxy_port = result;
+	}
 	return event_send(skb, flow, &detail);
 }
 

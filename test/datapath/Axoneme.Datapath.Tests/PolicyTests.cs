@@ -123,6 +123,68 @@ public sealed class PolicyTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Rules_on_trial_that_want_the_proxy_do_not_deny(Family f)
+    {
+        using var c = new Cluster(f);
+        Pod shadow = c.Node.AddShadow(c.Client);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressShadowed);
+        PolicyKey key = Node.Rule(shadow, TrafficDirection.Egress, c.Server.Identity, 17, 53);
+        Packet question = Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Server, 53));
+        foreach (PolicyEntry entry in new PolicyEntry[]
+        {
+            new() { PrefixLen = 24, ProxyPort = 10053 },
+            new() { PrefixLen = 24, Flags = (byte)(PolicyFlags.Deny | PolicyFlags.NoProxy) },
+        })
+        {
+            shadow.Policy.Update(key, entry);
+            Outcome outcome = c.Node.Send(c.Client, question = question with { FromPort = (ushort)(question.FromPort + 1) });
+            Assert.Equal(TcVerdict.Redirect, outcome.Verdict);
+            Assert.Empty(outcome.Verdicts);
+        }
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_redirect_without_a_socket_is_told_and_dropped(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
+        PolicyKey key = Node.Rule(c.Client, TrafficDirection.Egress, c.Server.Identity, 17, 53);
+        c.Client.Policy.Update(key, new PolicyEntry { PrefixLen = 24, ProxyPort = 1, Cookie = 4 });
+        Packet question = Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Server, 53));
+        Outcome redirected = c.Node.Send(c.Client, question);
+        Assert.Equal(DropReason.SocketLookupFailed, redirected.Dropped);
+        Event verdict = Assert.Single(redirected.Verdicts);
+        Assert.Equal(((byte)VerdictAction.Redirected, (ushort)1, 4u), (verdict.PolicyAction, verdict.PolicyProxyPort.Value, verdict.PolicyCookie));
+        // Known now, but there still is nobody.
+        Outcome again = c.Node.Send(c.Client, question);
+        Assert.Equal(DropReason.SocketLookupFailed, again.Dropped);
+        Assert.Empty(again.Verdicts);
+
+        c.Client.Policy.Update(key, new PolicyEntry { PrefixLen = 24, Flags = (byte)(PolicyFlags.Deny | PolicyFlags.NoProxy) });
+        Outcome denied = c.Node.Send(c.Client, question with { FromPort = 5001 });
+        Assert.Equal(DropReason.SocketLookupFailed, denied.Dropped);
+        Assert.Equal((byte)VerdictAction.Denied, Assert.Single(denied.Verdicts).PolicyAction);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void Only_datagrams_and_streams_of_pods_can_be_redirected(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        PolicyKey any = Node.Rule(c.Client, TrafficDirection.Egress, c.Server.Identity);
+        c.Client.Policy.Update(any, new PolicyEntry { ProxyPort = 1 });
+        Outcome echo = c.Node.Send(c.Client, Packet.Ping(f.Client, f.Server));
+        Assert.Equal(DropReason.ProxyRedirectionNotSupportedForProtocol, echo.Dropped);
+
+        c.Node.Enforce(c.Client, 0);
+        PolicyKey ingress = Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity);
+        c.Server.Policy.Update(ingress, new PolicyEntry { ProxyPort = 1 });
+        Outcome received = c.Node.Send(c.Client, Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Server, 53)));
+        Assert.Equal(DropReason.ProxyRedirectionNotSupportedForProtocol, received.Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Rules_on_trial_tell_what_they_would_let_pass(Family f)
     {
         using var c = new Cluster(f);
