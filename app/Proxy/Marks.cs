@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Datapath.Abi;
 using Axoneme.Network;
 
 namespace Axoneme.Proxy;
@@ -6,8 +7,6 @@ namespace Axoneme.Proxy;
 /// <summary>Packet marks that the datapath knows the proxy's own packets by, as the kernel side has them.</summary>
 internal static class Marks
 {
-    private const uint FromProxy = 0x0B00;
-
     /// <summary>Of packets that the proxy sends: the upper half has the low half of the identity in whose name it speaks, the lowest byte the rest.</summary>
-    public static uint Of(SecurityIdentity identity) => FromProxy | (identity.Value << 16) | ((identity.Value >> 16) & 0xFF);
+    public static uint Of(SecurityIdentity identity) => (uint)PacketMark.FromProxy | (identity.Value << (int)PacketMark.PayloadShift) | ((identity.Value >> 16) & 0xFF);
 }

@@ -15,6 +15,10 @@ enum packet_mark {
 	MARK_TRACED = 0x0d00, /* its departure was traced already, or is not to be */
 	MARK_POD =
 	    0x0f00, /* a pod's, routed by the host stack, which may give it the node's address */
+	/* Above it MARK_TO_PROXY has the proxy's port (network order) and MARK_FROM_PROXY the lower
+	 * half of the identity in whose name it asks, which no program here needs: they know the
+	 * pod by its address.
+	 */
 	MARK_PAYLOAD_SHIFT = 16,
 };
 

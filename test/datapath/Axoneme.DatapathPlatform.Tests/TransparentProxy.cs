@@ -2,7 +2,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using Axoneme.Datapath;
+using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
 using Axoneme.Network;
 
@@ -52,7 +52,7 @@ internal sealed class TransparentProxy : IDisposable
     {
         bool isV6 = local.AddressFamily == AddressFamily.InterNetworkV6;
         var socket = _node.Run(() => new Socket(local.AddressFamily, type, type == SocketType.Dgram ? ProtocolType.Udp : ProtocolType.Tcp));
-        socket.SetRawSocketOption(1, SO_MARK, BitConverter.GetBytes(ProxyMark.FromProxy(SecurityIdentity.Unknown)));
+        socket.SetRawSocketOption(1, SO_MARK, BitConverter.GetBytes((uint)PacketMark.FromProxy));
         socket.SetRawSocketOption(isV6 ? 41 : 0, isV6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, BitConverter.GetBytes(1));
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
         socket.Bind(local);
