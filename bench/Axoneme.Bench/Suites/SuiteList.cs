@@ -13,6 +13,7 @@ internal static class SuiteList
         ("services", ServiceSuite.Run),
         ("services-scale", ServiceScaleSuite.Run),
         ("policy", PolicySuite.Run),
+        ("dns", DnsSuite.Run),
         ("programs", ProgramSuite.Run),
         ("cni", CniSuite.Run),
         ("changes", ChangeSuite.Run),
