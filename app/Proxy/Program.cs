@@ -36,3 +36,9 @@ catch (Exception e) when (e is ProxySettingException or SystemCallException or I
     Console.Error.WriteLine($"axoneme-proxy: {e.Message}");
     return 1;
 }
+catch (Exception e)
+{
+    // A mistake of ours: with all there is to find it by.
+    Console.Error.WriteLine($"axoneme-proxy: {e}");
+    return 2;
+}

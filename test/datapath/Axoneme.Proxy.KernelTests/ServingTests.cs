@@ -201,6 +201,38 @@ public sealed class ServingTests : IDisposable
     }
 
     [Fact]
+    public async Task Garbage_from_the_server_is_survived()
+    {
+        using TestAgent agent = await AgentAsync(["*"], ["*.example"]);
+        using Socket socket = TestPod.Open(_node.Pod, ProxyNode.ServerAddress);
+        for (ushort id = 1; id <= 1500; id++)
+        {
+            TestPod.Send(socket, TestPod.Question($"garbage.n{id}.example", id: id, edns: 4096));
+            byte[] answer = TestPod.Receive(socket);
+            // Damaged or not, what gets here belongs to the question.
+            Assert.Equal(id, (ushort)((answer[0] << 8) | answer[1]));
+        }
+
+        Assert.Equal(["192.0.2.1"], TestPod.Ask(_node, "www.example").Addresses);
+        await agent.WaitForAsync<Counters>(c => c.ParseErrors > 10 && c.UnexpectedAnswers > 10, _limit.Token);
+        Assert.False(_node.HasEnded);
+    }
+
+    [Fact]
+    public async Task What_waited_for_its_turn_longer_than_the_grace_period_is_refused()
+    {
+        _node.Kill();
+        _node.Start("--dnsproxy-workers=1");
+        using TestAgent agent = await AgentAsync(["*"], [], new ProxyOptions { ConcurrencyLimit = 1, ConcurrencyGraceMilliseconds = 100 });
+        using Socket socket = TestPod.Open(_node.Pod, ProxyNode.ServerAddress);
+        TestPod.Send(socket, TestPod.Question("silent.example"));
+        TestPod.Send(socket, TestPod.Question("www.example"));
+        TestAnswer answer = TestPod.Read(TestPod.Receive(socket));
+        Assert.Equal((DnsRcode.ServerFailure, "www.example"), (answer.Header.Rcode, answer.Name));
+        await agent.WaitForAsync<Counters>(c => c.Overloaded == 1, _limit.Token);
+    }
+
+    [Fact]
     public async Task It_runs_with_few_capabilities()
     {
         using TestAgent agent = await AgentAsync([], []);

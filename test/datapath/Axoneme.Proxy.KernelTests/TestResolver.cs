@@ -11,7 +11,7 @@ namespace Axoneme.Proxy.KernelTests;
 
 /// <summary>
 /// A server whose answers depend on the first label of the name: <c>many</c> has 200 addresses, <c>alias</c> a chain, <c>damaged</c> is cut within a record,
-/// <c>otherid</c> and <c>otherquestion</c> first get a forged answer, <c>silent</c> none, <c>nothing</c> does not exist. Anything else has one address.
+/// <c>garbage</c> first has random damage, <c>otherid</c> and <c>otherquestion</c> first get a forged answer, <c>silent</c> none, <c>nothing</c> does not exist. Anything else has one address.
 /// </summary>
 // Its token is used until the last connection has ended.
 #pragma warning disable CA1001
@@ -135,6 +135,7 @@ internal sealed class TestResolver : IDisposable
             "silent" => [],
             "otherid" => [With(Plain(question, name), id: (ushort)(question.Header.Id + 1), host: 66), Plain(question, name)],
             "otherquestion" => [With(Plain(question, "forged.example"), host: 66), Plain(question, name)],
+            "garbage" => [Spoiled(Many(question, name, 400, edns)), Spoiled(Plain(question, name)), Plain(question, name)],
             "damaged" => [Plain(question, name)[..^3]],
             "nothing" => [new PacketWriter(question.Header.Id, 0x8183).Question(name, question.Type).ToArray()],
             "refusing" => [[query[0], query[1], 0x80, 5, 0, 0, 0, 0, 0, 0, 0, 0]],
@@ -160,6 +161,14 @@ internal sealed class TestResolver : IDisposable
             answer.Record(DnsSection.Answer, name, DnsType.A, Ttl, [198, 18, 0, (byte)i]);
         byte[] whole = edns is null ? answer.ToArray() : answer.Opt(4096).ToArray();
         return whole.Length <= limit ? whole : new PacketWriter(question.Header.Id, 0x8380).Question(name, question.Type).ToArray();
+    }
+
+    // The id is right, so that the rest is looked at.
+    private static byte[] Spoiled(byte[] answer)
+    {
+        for (int flips = Random.Shared.Next(1, 8); flips > 0; flips--)
+            answer[Random.Shared.Next(2, answer.Length)] = (byte)Random.Shared.Next(256);
+        return answer[..Random.Shared.Next(2, answer.Length + 1)];
     }
 
     private static byte[] With(byte[] answer, ushort? id = null, byte? host = null)
