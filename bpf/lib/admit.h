@@ -32,6 +32,14 @@ static __always_inline void admit_redirect(struct ct_entry *entry, __be16 port)
 		__sync_fetch_and_and(&entry->flags, ~CT_PROXY);
 }
 
+/* A server is asked about what the proxy sends to it. The node itself is not, as that passes no
+ * program: it is asked about what the pod sends.
+ */
+static __always_inline _Bool admit_is_last_chance(const struct flow *flow)
+{
+	return host_endpoint && flow->ingress_endpoint == host_endpoint;
+}
+
 /* Judges an established connection again if the endpoint's policy moved since it last passed. The
  * revision is read before the policy, so that a change in between is seen by the next packet. A
  * connection that is cut keeps its entry: without it, the other end's packets would look like a new
@@ -52,8 +60,7 @@ static __always_inline int admit_revised(struct __sk_buff *skb, const struct flo
 	revision = policy_revision_of(endpoint);
 	if (likely(revision == *passed))
 		return 0;
-	/* The server is asked about what the proxy sends to it. */
-	if (!egress && entry->proxy_port && flow->egress_endpoint)
+	if (!egress && entry->proxy_port && flow->egress_endpoint && !admit_is_last_chance(flow))
 		return 0;
 	result = policy_check(skb, flow, direction);
 	if (result < 0)
@@ -180,7 +187,7 @@ static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 				return result;
 			entry.proxy_port = result;
 		}
-		if (flow->ingress_endpoint && !entry.proxy_port) {
+		if (flow->ingress_endpoint && (!entry.proxy_port || admit_is_last_chance(flow))) {
 			result = admit_judge(skb, flow, &entry.ingress_revision, DIRECTION_INGRESS);
 			if (result < 0)
 				return result;

@@ -308,6 +308,26 @@ public sealed class HostPolicyTests
         Assert.Equal(TcVerdict.Pass, c.Node.Receive(c.Client, Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Client, 22))).Verdict);
     }
 
+    /// <summary>What the proxy then asks the node passes no program.</summary>
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void The_node_is_asked_about_what_a_pod_sends_to_it_through_the_proxy(Family f)
+    {
+        (Cluster c, Pod host) = Start(f, Firewall);
+        using Cluster cluster = c;
+        PolicyKey redirect = Node.Rule(c.Client, TrafficDirection.Egress, 1, 17, 53);
+        c.Client.Policy.Update(redirect, new PolicyEntry { PrefixLen = 24, ProxyPort = 1 });
+        c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
+        c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
+        Packet question = Packet.UdpFrom(f.At(f.Client, 40000), f.At(f.Host, 53));
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, question).Dropped);
+        PolicyKey rule = Node.Rule(host, TrafficDirection.Ingress, c.Client.Identity, 17, 53);
+        // On its way to the proxy, which is not there.
+        Assert.Equal(DropReason.SocketLookupFailed, c.Node.Send(c.Client, question).Dropped);
+        host.Policy.TryDelete(rule);
+        c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, question).Dropped);
+    }
+
     private static (Cluster Cluster, Pod Host) Start(Family f, EdgeOptions edge, bool tunnel = false)
     {
         var cluster = new Cluster(f, tunnel: tunnel, edge: edge);
