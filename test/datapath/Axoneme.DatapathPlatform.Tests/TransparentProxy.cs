@@ -14,6 +14,7 @@ namespace Axoneme.DatapathPlatform.Tests;
 /// </summary>
 internal sealed class TransparentProxy : IDisposable
 {
+    private const int SO_REUSEPORT = 15;
     private const int SO_MARK = 36;
     private const int IP_TRANSPARENT = 19;
     private const int IPV6_TRANSPARENT = 75;
@@ -26,10 +27,11 @@ internal sealed class TransparentProxy : IDisposable
     {
         _node = node;
         ServerPort = serverPort;
-        var any = new IPEndPoint(isV6 ? IPAddress.IPv6Any : IPAddress.Any, port);
-        _datagrams = Open(any, SocketType.Dgram);
+        var any = new IPEndPoint(isV6 ? IPAddress.IPv6Any : IPAddress.Any, 0);
+        var listening = new IPEndPoint(isV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, port);
+        _datagrams = Open(listening, SocketType.Dgram);
         _datagrams.SetSocketOption(isV6 ? SocketOptionLevel.IPv6 : SocketOptionLevel.IP, SocketOptionName.PacketInformation, true);
-        _listener = Open(any, SocketType.Stream);
+        _listener = Open(listening, SocketType.Stream);
         _listener.Listen();
         _ = ServeDatagramsAsync(any);
         _ = ServeStreamsAsync();
@@ -54,6 +56,8 @@ internal sealed class TransparentProxy : IDisposable
         var socket = _node.Run(() => new Socket(local.AddressFamily, type, type == SocketType.Dgram ? ProtocolType.Udp : ProtocolType.Tcp));
         socket.SetRawSocketOption(1, SO_MARK, BitConverter.GetBytes((uint)PacketMark.FromProxy));
         socket.SetRawSocketOption(isV6 ? 41 : 0, isV6 ? IPV6_TRANSPARENT : IP_TRANSPARENT, BitConverter.GetBytes(1));
+        // As proxies that serve one port with several threads have it.
+        socket.SetRawSocketOption(1, SO_REUSEPORT, BitConverter.GetBytes(1));
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
         socket.Bind(local);
         return socket;
