@@ -148,6 +148,7 @@ internal sealed partial class Worker : IDisposable
                 ReleaseOverdue();
                 ResumeReading();
                 Sweep();
+                Volatile.Write(ref Counters.AllocatedBytes, GC.GetAllocatedBytesForCurrentThread());
             }
         }
         catch (Exception e)

@@ -21,6 +21,9 @@ internal sealed class WorkerCounters
     public long UpstreamTimeouts;
     public long UnexpectedAnswers;
 
+    /// <summary>What the worker's thread has taken from the heap, so that it can be seen that questions take nothing.</summary>
+    public long AllocatedBytes;
+
     public void AddLatency(long microseconds)
     {
         int bucket = 0;
