@@ -49,6 +49,7 @@ internal sealed class PendingTable
 
     private readonly Pending[] _entries;
     private readonly byte[] _questions;
+    private readonly ushort[] _byEndpoint = new ushort[ushort.MaxValue + 1];
     private int _free;
     private int _newest = None;
 
@@ -67,18 +68,21 @@ internal sealed class PendingTable
     /// <summary>The one that waits for the longest time, or <see cref="None"/>.</summary>
     public int Oldest { get; private set; } = None;
 
+    public int CountOf(ushort endpoint) => _byEndpoint[endpoint];
+
     public ref Pending this[int index] => ref _entries[index];
 
+    /// <param name="endpoint">That asks.</param>
     /// <param name="question">Of the query, from the end of the header; a question that uses pointers is no longer than a name may be.</param>
-    /// <returns>A cleared place, or <see cref="None"/>.</returns>
-    public int Add(ReadOnlySpan<byte> question)
+    /// <returns>A place with nothing but the endpoint, or <see cref="None"/>.</returns>
+    public int Add(ushort endpoint, ReadOnlySpan<byte> question)
     {
         if (_free == None || question.Length > QuestionBytes)
             return None;
         int index = _free;
         ref Pending entry = ref _entries[index];
         _free = entry.Newer;
-        entry = new Pending { Newer = None, Older = _newest, QuestionLength = question.Length };
+        entry = new Pending { Endpoint = endpoint, Newer = None, Older = _newest, QuestionLength = question.Length };
         question.CopyTo(_questions.AsSpan(index * QuestionBytes));
         if (_newest != None)
             _entries[_newest].Newer = index;
@@ -86,6 +90,7 @@ internal sealed class PendingTable
             Oldest = index;
         _newest = index;
         Count++;
+        _byEndpoint[endpoint]++;
         return index;
     }
 
@@ -118,6 +123,7 @@ internal sealed class PendingTable
             _entries[entry.Newer].Older = entry.Older;
         else
             _newest = entry.Older;
+        _byEndpoint[entry.Endpoint]--;
         entry = new Pending { Newer = _free };
         _free = index;
         Count--;

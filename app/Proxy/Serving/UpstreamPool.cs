@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Axoneme.Linux;
 using Axoneme.Network;
@@ -17,6 +18,9 @@ internal sealed class UpstreamSocket(ProxySocket socket, Action<UpstreamSocket> 
     public ProxySocket Socket { get; } = socket;
 
     public int Slot { get; set; }
+
+    /// <summary>The pod in whose name it asks.</summary>
+    public required IpAddress Client { get; init; }
 
     public int Asked { get; private set; }
 
@@ -83,6 +87,9 @@ internal sealed class UpstreamPool(Poller poller, TimeProvider time, RandomIds i
     private const int SocketsEach = 4;
     private const int QuestionsEach = 20_000;
     private const int MaximalSockets = 4096;
+
+    // A pod that asks very many servers.
+    private const int MaximalSocketsEach = 256;
     private static readonly TimeSpan LongestUse = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(15);
 
@@ -92,6 +99,7 @@ internal sealed class UpstreamPool(Poller poller, TimeProvider time, RandomIds i
 
     // Take no new question, but wait for answers.
     private readonly List<UpstreamSocket> _retired = [];
+    private readonly Dictionary<IpAddress, int> _byClient = [];
     private int _count;
 
     /// <summary>A socket for a question; null when none can be opened.</summary>
@@ -162,7 +170,7 @@ internal sealed class UpstreamPool(Poller poller, TimeProvider time, RandomIds i
 
     private UpstreamSocket? TryOpen(IpAddress client, SocketAddress server, SecurityIdentity identity, long now, List<UpstreamSocket> group)
     {
-        if (_count >= MaximalSockets)
+        if (_count >= MaximalSockets || _byClient.GetValueOrDefault(client) >= MaximalSocketsEach)
             return null;
         try
         {
@@ -171,10 +179,11 @@ internal sealed class UpstreamPool(Poller poller, TimeProvider time, RandomIds i
                 .Set(SocketCalls.SOL_SOCKET, SocketCalls.SO_RCVBUF, 1 << 20)
                 .BindTo(new SocketAddress(client, 0));
             socket.ConnectTo(server);
-            var opened = new UpstreamSocket(socket, onReady) { Opened = now };
+            var opened = new UpstreamSocket(socket, onReady) { Client = client, Opened = now };
             opened.Slot = poller.Add(socket.Descriptor, PollEvents.Readable, opened);
             group.Add(opened);
             _count++;
+            _byClient[client] = _byClient.GetValueOrDefault(client) + 1;
             return opened;
         }
         catch (SystemCallException)
@@ -189,5 +198,7 @@ internal sealed class UpstreamPool(Poller poller, TimeProvider time, RandomIds i
         poller.Remove(socket.Slot, socket.Socket.Descriptor);
         socket.Socket.Dispose();
         _count--;
+        if (--CollectionsMarshal.GetValueRefOrAddDefault(_byClient, socket.Client, out _) == 0)
+            _byClient.Remove(socket.Client);
     }
 }

@@ -56,7 +56,7 @@ internal sealed partial class Worker
             Reject(message, query, QueryOutcome.Refused, DnsRcode.NotImplemented);
         else if (!endpoint.Allows(asked.Server, query.ServerIdentity, asked.Protocol, query.Name))
             Reject(message, query, QueryOutcome.Refused, RefusalCode);
-        else if (Pending.Count >= Limit())
+        else if (Pending.Count >= Limit() || Pending.CountOf(endpoint.Id) >= MaximalPendingEach)
             Reject(message, query, QueryOutcome.Overloaded, DnsRcode.ServerFailure);
         else
             Forward(message, query);
@@ -66,7 +66,7 @@ internal sealed partial class Worker
 
     private void Forward(Span<byte> message, in Query query)
     {
-        int index = Pending.Add(message[DnsHeader.Bytes..query.Question.End]);
+        int index = Pending.Add(query.Endpoint!.Id, message[DnsHeader.Bytes..query.Question.End]);
         if (index == PendingTable.None)
         {
             Reject(message, query, QueryOutcome.Overloaded, DnsRcode.ServerFailure);
@@ -77,7 +77,6 @@ internal sealed partial class Worker
         pending.Client = query.Asked.Client;
         pending.Server = query.Asked.Server;
         pending.Session = query.Asked.Session;
-        pending.Endpoint = query.Endpoint!.Id;
         pending.ServerIdentity = query.ServerIdentity;
         pending.Id = query.Question.Header.Id;
         pending.AnswerLimit = query.Asked.Session is null ? DnsEdns.Limit(query.Edns) : ushort.MaxValue;

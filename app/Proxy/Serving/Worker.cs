@@ -22,6 +22,9 @@ internal sealed partial class Worker : IDisposable
 {
     // Questions under way; each costs about half a kilobyte, kept ready.
     private const int MaximalPending = 4096;
+
+    // One pod that asks a server which does not answer leaves room for the others.
+    private const int MaximalPendingEach = MaximalPending / 4;
     private const int MaximalSessions = 1024;
     private const int MaximalSessionsEach = 128;
     private const int QuestionsAtOnce = 32;

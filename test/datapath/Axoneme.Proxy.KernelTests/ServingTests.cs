@@ -219,6 +219,29 @@ public sealed class ServingTests : IDisposable
     }
 
     [Fact]
+    public async Task One_pod_does_not_use_up_the_room_of_all()
+    {
+        _node.Kill();
+        _node.Start("--dnsproxy-workers=1");
+        using TestAgent agent = await AgentAsync(["*"], []);
+        DnsRule rule = new(default, L4Protocol.Any, 53, 16, [DnsPattern.Everything]);
+        await agent.SendAsync(new UpdateEndpoints([new ProxiedEndpoint(8, new SecurityIdentity(4712), [IpAddress.Parse(ProxyNode.StrangerAddress)], [rule])], []), _limit.Token);
+        await agent.SendAsync(new SyncRequest(2), _limit.Token);
+        await agent.WaitForAsync<SyncReply>(s => s.Id == 2, _limit.Token);
+        using Socket socket = TestPod.Open(_node.Pod, ProxyNode.ServerAddress);
+        for (int i = 0; i < 1200; i++)
+        {
+            TestPod.Send(socket, TestPod.Question("silent.example"));
+            // The kernel's buffers are to lose none of them.
+            if (i % 200 == 199)
+                await agent.WaitForAsync<Counters>(c => c.Received > i, _limit.Token);
+        }
+
+        Assert.Equal(DnsRcode.ServerFailure, TestPod.Read(TestPod.Receive(socket)).Header.Rcode);
+        Assert.Equal(["192.0.2.1"], TestPod.Ask(_node, "www.example", from: ProxyNode.StrangerAddress).Addresses);
+    }
+
+    [Fact]
     public async Task What_waited_for_its_turn_longer_than_the_grace_period_is_refused()
     {
         _node.Kill();
