@@ -335,9 +335,11 @@ public sealed class PolicyEngine
     // Entries move from the class to its members, or back.
     private void OnClassChanged(Selection selection, SecurityIdentity aggregate)
     {
-        SecurityIdentity[] members = [.. selection.Identities.Where(id => _selectors.ClassOf(id) == aggregate)];
         foreach (RuleState rule in selection.PeerOf)
         {
+            // Those that other selectors of the rule select as well: the class has spoken for all of them.
+            SecurityIdentity[] members =
+                [.. rule.Peers!.SelectMany(peer => peer.Identities).Where(id => _selectors.ClassOf(id) == aggregate).Distinct()];
             foreach (SubjectState subject in rule.Subjects)
             {
                 Change(subject).MarkDirty(rule.Rule.Direction, aggregate);

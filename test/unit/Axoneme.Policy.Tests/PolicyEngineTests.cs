@@ -58,6 +58,38 @@ public sealed class PolicyEngineTests
     }
 
     [Fact]
+    public void Selector_of_all_pods_is_one_entry_until_a_pod_is_out_of_the_ordinary()
+    {
+        var engine = new PolicyEngine(PolicyOptions.Default);
+        var anyPod = new LabelsSelector(
+            LabelRequirement.Exists("k8s", PodLabels.Namespace), LabelRequirement.Equal("k8s", PodLabels.Cluster, "default"));
+        var db = new LabelsSelector(LabelRequirement.Equal("k8s", "app", "db"));
+        engine.UpsertPolicy(Document("a", Rule("web", anyPod) with { Peers = [anyPod, db] }));
+        engine.UpsertEndpoint(1, Web, LabelSet.From([.. WebLabels, new Label("k8s", PodLabels.Cluster, "default")]));
+        engine.UpsertIdentity(new SecurityIdentity(400), Pod("db", "blue"));
+        engine.Commit();
+        Assert.Equal([SecurityIdentity.Host, SecurityIdentity.AggregateCluster], Peers());
+
+        // It has no namespace, and a label that the other selector of the rule asks for.
+        engine.UpsertIdentity(new SecurityIdentity(401), Pod("db", null));
+        engine.Commit();
+        Assert.Equal([SecurityIdentity.Host, Web, new SecurityIdentity(400), new SecurityIdentity(401)], Peers());
+
+        engine.DeleteIdentity(new SecurityIdentity(401));
+        engine.Commit();
+        Assert.Equal([SecurityIdentity.Host, SecurityIdentity.AggregateCluster], Peers());
+
+        IEnumerable<SecurityIdentity> Peers() => engine.FindEndpoint(1)!.Entries.Keys
+            .Where(k => k.Direction == TrafficDirection.Ingress).Select(k => k.Identity).Order();
+
+        static LabelSet Pod(string app, string? ns) => LabelSet.From(
+        [
+            new Label("k8s", "app", app), new Label("k8s", PodLabels.Cluster, "default"),
+            .. ns is null ? Array.Empty<Label>() : [new Label("k8s", PodLabels.Namespace, ns)],
+        ]);
+    }
+
+    [Fact]
     public void Endpoint_whose_identity_object_is_deleted_keeps_its_policy()
     {
         var engine = new PolicyEngine(PolicyOptions.Default);
