@@ -26,6 +26,9 @@ internal static class VerdictSentence
         if (condition.Length == 0)
             return "";
         string word = flow.Hypothesis == VerdictHypothesis.WouldAllow ? "allowed" : "denied";
+        // Rules that allow, by way of something that the node does not have.
+        if (flow.Verdict == Verdict.Dropped && attribution.Kind == AttributionKind.Rules && flow.DropReason != (byte)DropReason.PolicyDeny)
+            return $"{condition}not passed on in direction {direction}: {List(attribution.Policies, withRules: true)} needs a proxy or authentication that is not there".Trim();
         string reason = attribution.Kind == AttributionKind.Rules
             ? $"{word} in direction {direction} by {List(attribution.Policies, withRules: true)}"
             : $"{(flow.Hypothesis == VerdictHypothesis.None ? "default deny" : "denied by default")} in direction {direction} {Because(flow, attribution)}";

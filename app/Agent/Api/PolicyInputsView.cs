@@ -36,6 +36,13 @@ internal static class PolicyInputsView
         ["allow-localhost"] = options.AlwaysAllowLocalhost ? "always" : "policy",
         ["policy-default-local-cluster"] = Text(options.PolicyDefaultLocalCluster),
         ["enable-non-default-deny-policies"] = Text(options.EnableNonDefaultDenyPolicies),
+        ["cluster-id"] = options.ClusterId.ToString(),
+        ["enable-sctp"] = Text(options.Policies.EnableSctp),
+        ["enable-icmp-rules"] = Text(options.Policies.EnableIcmpRules),
+        ["enable-l7-proxy"] = Text(options.Policies.EnableL7Proxy),
+        ["enable-extended-ip-protocols"] = Text(options.Policies.EnableExtendedProtocols),
+        ["enable-node-selector-labels"] = Text(options.Policies.EnableNodeSelectorLabels),
+        ["enable-host-firewall"] = Text(options.HostFirewall.Enabled),
         ["enable-k8s-networkpolicy"] = Text(options.EnableNetworkPolicy),
         ["labels"] = string.Join(' ', options.IdentityLabels),
     };

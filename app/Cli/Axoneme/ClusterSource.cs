@@ -193,6 +193,13 @@ internal static class PolicySettings
             AllowLocalhost = Text("allow-localhost", "auto") != "policy",
             DefaultLocalCluster = IsOn("policy-default-local-cluster", true),
             EnableNonDefaultDeny = IsOn("enable-non-default-deny-policies", true),
+            ClusterId = uint.TryParse(Text("cluster-id", "0"), out uint clusterId) ? clusterId : throw new UserErrorException($"cluster-id: '{Text("cluster-id", "")}' is not a number"),
+            EnableSctp = IsOn("enable-sctp", false),
+            EnableIcmpRules = IsOn("enable-icmp-rules", true),
+            EnableL7Proxy = IsOn("enable-l7-proxy", true),
+            EnableExtendedProtocols = IsOn("enable-extended-ip-protocols", false),
+            EnableNodeSelectorLabels = IsOn("enable-node-selector-labels", false),
+            EnableHostFirewall = IsOn("enable-host-firewall", false),
         };
         try
         {

@@ -57,7 +57,7 @@ public sealed class FlowExplainer(ClusterModel model)
             return new Decision(direction, end, DecisionKind.NotPoliced, [], [], null);
         ushort endpoint = model.EndpointOf(pod);
         EndpointPolicy policy = model.PolicyOf(endpoint);
-        PolicyVerdict verdict = policy.IsEnforced(direction) ? PolicyEvaluator.Evaluate(policy, direction, peer, protocol, port) : default;
+        PolicyVerdict verdict = policy.IsEnforced(direction) ? PolicyEvaluator.Evaluate(policy, direction, peer, protocol, port, model.Objects.Options.ClusterId) : default;
         var identity = model.Engine.FindIdentity(peer);
         ImmutableArray<RuleCheck> rules =
         [
@@ -114,7 +114,14 @@ public sealed class FlowExplainer(ClusterModel model)
             yield return $"no toFQDNs rule names {path.Destination}: its addresses count as the world, or as the address blocks that hold them";
         else if (path.Destination.Kind == TrafficEndKind.DnsName)
             yield return $"rules by name hold for the addresses that {path.Source} got in answers for {path.Destination} through the DNS proxy";
+        foreach (PolicyObjectKey shadow in ShadowOf(path.Source).Concat(ShadowOf(path.Destination)).Distinct())
+            yield return $"{shadow} is in shadow mode: it is not enforced and has no part in this";
+        if ((path.Source.Kind == TrafficEndKind.Node || path.Destination.Kind == TrafficEndKind.Node) && model.Objects.Options.EnableHostFirewall)
+            yield return "the node's own policies (nodeSelector, host firewall) are not part of this explanation";
         foreach (PolicyStatus finding in model.Findings)
             yield return $"{finding.Policy} {(finding.Valid ? "does less than it says" : "is invalid and has no effect")}: {finding.Message.Replace('\n', ';')}";
     }
+
+    private IEnumerable<PolicyObjectKey> ShadowOf(TrafficEnd end)
+        => end.Pod is { } pod ? model.Engine.RulesOf(model.EndpointOf(pod)).Where(r => r.Shadow).Select(r => r.Origin.Policy) : [];
 }

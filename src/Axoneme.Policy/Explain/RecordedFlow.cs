@@ -33,8 +33,8 @@ public sealed record RecordedEnd(
         }
     }
 
-    /// <summary>Ends with the same key are the same to policy.</summary>
-    internal string Key => IsPod ? $"{Namespace}/{Workload}/{Labels}" : IsOutside ? $"{Address} {string.Join(' ', Names)}" : Name;
+    /// <summary>Ends with the same key are the same to policy. What made a pod is known to its own node's recorder only.</summary>
+    internal string Key => IsPod ? $"{Namespace}/{Labels}" : IsOutside ? $"{Address} {string.Join(' ', Names)}" : Name;
 }
 
 public enum RecordedVerdict : byte

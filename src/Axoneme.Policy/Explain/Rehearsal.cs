@@ -94,7 +94,7 @@ public sealed class Rehearsal(ClusterObjects before, ClusterObjects after)
     }
 
     private static RehearsedGroup Group(RecordedConnections connections, RehearsedChange change, bool isEgress, ConnectionPath now, ConnectionPath then)
-        => new(change, connections.Source.Name, connections.Destination.Name, connections.Protocol, connections.Port,
+        => new(change, NameOf(then.Source), NameOf(then.Destination), connections.Protocol, connections.Port,
             isEgress ? TrafficDirection.Egress : TrafficDirection.Ingress)
         {
             Connections = connections.Count,
@@ -123,6 +123,8 @@ public sealed class Rehearsal(ClusterObjects before, ClusterObjects after)
             .SelectMany(m => m.Pods.Values.Where(p => !p.HostNetwork && m.Engine.RulesOf(m.EndpointOf(p)).Any(r => changed.Contains(r.Origin.Policy))))
             .Select(NameOf).Where(name => !recorded.Contains(name)).Distinct().Order(StringComparer.Ordinal);
     }
+
+    private static string NameOf(TrafficEnd end) => end.Pod is { } pod ? NameOf(pod) : end.Name;
 
     private static string NameOf(ClusterPod pod) => $"{pod.Name.Namespace}/{Workloads.NameOf(pod)}";
 

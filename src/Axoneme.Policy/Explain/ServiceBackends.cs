@@ -28,7 +28,8 @@ public sealed class ServiceBackends(ClusterModel model, EndResolver ends)
         EndpointSlice[] slices = [.. model.Objects.Of<EndpointSlice>().Where(s =>
             s.Metadata.Namespace == service.Metadata.Namespace && s.Metadata.Label("kubernetes.io/service-name") == service.Metadata.Name)];
         IEnumerable<ServiceBackend> backends = slices.Length > 0 ? FromSlices(slices, found) : FromSelector(service, found, port.Protocol);
-        return new ServiceTranslation(service.ResourceName, text, [.. backends], slices.Length == 0);
+        // A pod of both families is in two slices, and one to policy.
+        return new ServiceTranslation(service.ResourceName, text, [.. backends.DistinctBy(b => (b.End.Name, b.Port))], slices.Length == 0);
     }
 
     private static ServicePort FindPort(Service service, PortText port)
@@ -51,7 +52,7 @@ public sealed class ServiceBackends(ClusterModel model, EndResolver ends)
 
     private IEnumerable<ServiceBackend> FromSlices(EndpointSlice[] slices, ServicePort port)
     {
-        foreach (EndpointSlice slice in slices)
+        foreach (EndpointSlice slice in slices.OrderBy(s => s.AddressType, StringComparer.Ordinal))
         {
             int? number = (slice.Ports ?? []).FirstOrDefault(p => (p.Name ?? "") == (port.Name ?? ""))?.Port;
             if (number is not (> 0 and <= ushort.MaxValue))

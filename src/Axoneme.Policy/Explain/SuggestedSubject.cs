@@ -89,20 +89,23 @@ internal sealed class SuggestedSubject(string name, IReadOnlyDictionary<string, 
         else
             entry.Add(PolicyManifest.Peer(peer.End, peer.End.Identity, ns, peer.Direction, filter));
         KeyValuePair<string, JsonNode?> ports = PolicyManifest.Ports(Narrow(peer.Ports));
-        if (peer.IsResolver && ports.Value is JsonArray and [JsonObject port])
-            port["rules"] = new JsonObject { ["dns"] = DnsNames(peer) };
+        if (peer.IsResolver && DnsNames(peer) is { } names && ports.Value is JsonArray and [JsonObject port])
+            port["rules"] = new JsonObject { ["dns"] = names };
         entry.Add(ports);
         return entry;
     }
 
-    // Names that were asked for, if questions were recorded; otherwise nobody knows which.
-    private JsonArray DnsNames(SuggestedPeer resolver)
+    // Null where nobody has to look into the questions: no rule needs names, and they did not pass the proxy when they were recorded.
+    private JsonArray? DnsNames(SuggestedPeer resolver)
     {
-        IEnumerable<string> learnt = _peers.Values.Where(p => p.Direction == TrafficDirection.Egress).SelectMany(p => p.DnsNames);
+        string[] learnt = [.. _peers.Values.Where(p => p.Direction == TrafficDirection.Egress).SelectMany(p => p.DnsNames)];
+        if (resolver.Questions.Count == 0 && learnt.Length == 0)
+            return null;
         string[] names = [.. resolver.Questions.Concat(learnt).Distinct(StringComparer.OrdinalIgnoreCase).Order(StringComparer.Ordinal)];
-        if (resolver.Questions.Count == 0 || names.Length > MaximalNames)
-            return new JsonArray(new JsonObject { ["matchPattern"] = "*" });
-        return new JsonArray([.. names.Select(n => (JsonNode?)new JsonObject { ["matchName"] = n })]);
+        // Without recorded questions nobody knows which other names were asked for.
+        return resolver.Questions.Count == 0 || names.Length > MaximalNames
+            ? new JsonArray(new JsonObject { ["matchPattern"] = "*" })
+            : new JsonArray([.. names.Select(n => (JsonNode?)new JsonObject { ["matchName"] = n })]);
     }
 
     internal static IEnumerable<(L4Protocol Protocol, ushort Port)> Narrow(IEnumerable<(L4Protocol Protocol, ushort Port)> ports)

@@ -52,6 +52,16 @@ public sealed class VerdictAttributionTests
     }
 
     [Fact]
+    public void What_would_close_a_direction_is_kept_apart_from_what_does()
+    {
+        Apply(Rule("closing"));
+        Apply(Rule("planned") with { Shadow = true });
+        Assert.Equal(["closing"], Closing());
+        FlowAttribution shadow = _attribution.OfDefault(Database, TrafficDirection.Ingress, withShadow: true)!;
+        Assert.Equal(["planned"], shadow.Policies.Select(p => p.Name));
+    }
+
+    [Fact]
     public void A_cookie_gives_policy_field_labels_and_log_text()
     {
         NetworkRule rule = Rule("named") with { Peers = null };

@@ -42,15 +42,15 @@ public sealed class RehearseTests : IDisposable
             11 records of 9 connections, 2026-03-04T05:06:01Z to 2026-03-04T05:06:09Z
 
             WOULD PASS, and are dropped now: 5 connections
-              shop/cart -> shop/db-0 port 5432/TCP: 3 connections, 2026-03-04T05:06:01Z to 2026-03-04T05:06:09Z
-                ingress of shop/db-0 now:  denied by default, as no rule of CiliumNetworkPolicy shop/db matches
-                ingress of shop/db-0 then: allowed, no policy restricts it
-              shop/gone-1 -> shop/db-0 port 22/TCP: 1 connections, 2026-03-04T05:06:07Z to 2026-03-04T05:06:07Z
-                ingress of shop/db-0 now:  denied by default, as no rule of CiliumNetworkPolicy shop/db matches
-                ingress of shop/db-0 then: allowed, no policy restricts it
-              shop/gone-1 -> shop/db-0 port 5432/TCP: 1 connections, 2026-03-04T05:06:05Z to 2026-03-04T05:06:05Z
-                ingress of shop/db-0 now:  denied by default, as no rule of CiliumNetworkPolicy shop/db matches
-                ingress of shop/db-0 then: allowed, no policy restricts it
+              shop/cart -> shop/db port 5432/TCP: 3 connections, 2026-03-04T05:06:01Z to 2026-03-04T05:06:09Z
+                ingress of shop/db now:  denied by default, as no rule of CiliumNetworkPolicy shop/db matches
+                ingress of shop/db then: allowed, no policy restricts it
+              shop/gone -> shop/db port 22/TCP: 1 connections, 2026-03-04T05:06:07Z to 2026-03-04T05:06:07Z
+                ingress of shop/db now:  denied by default, as no rule of CiliumNetworkPolicy shop/db matches
+                ingress of shop/db then: allowed, no policy restricts it
+              shop/gone -> shop/db port 5432/TCP: 1 connections, 2026-03-04T05:06:05Z to 2026-03-04T05:06:05Z
+                ingress of shop/db now:  denied by default, as no rule of CiliumNetworkPolicy shop/db matches
+                ingress of shop/db then: allowed, no policy restricts it
 
             Unchanged: 4 connections
 
@@ -101,7 +101,7 @@ public sealed class RehearseTests : IDisposable
             """);
         WithoutPolicies();
         (_, string text) = await RunAsync("-f", _change);
-        Assert.Contains("WOULD BE REFUSED NAMES: 1 connections\n  shop/cart -> kube-system/coredns-1 port 53/UDP", text, StringComparison.Ordinal);
+        Assert.Contains("WOULD BE REFUSED NAMES: 1 connections\n  shop/cart -> kube-system/kube-dns port 53/UDP", text, StringComparison.Ordinal);
         Assert.Contains("    refused: api.example.com\n", text, StringComparison.Ordinal);
     }
 

@@ -39,6 +39,12 @@ public sealed class AttributionTests
     }
 
     [Fact]
+    public void A_rule_whose_proxy_is_missing_is_not_said_to_deny()
+        => Assert.Equal(
+            "TCP Flags: SYN; not passed on in direction ingress: CiliumNetworkPolicy shop/allow-db (spec.ingress[0]) needs a proxy or authentication that is not there",
+            Decode(Verdict(PolicyAction.Denied, cookie: 5, reason: 189)).Summary);
+
+    [Fact]
     public void A_default_deny_names_the_policies_that_close_the_direction()
     {
         Flow flow = Decode(Verdict(PolicyAction.Denied, cookie: 0, PolicyDenied));
