@@ -21,11 +21,13 @@ internal sealed class ClusterSource
 
     public bool IsLive => _manifests.Count == 0;
 
+    /// <param name="clusterName">For manifests without the agent's configuration; empty: the default.</param>
+    /// <param name="cancellation">Ends the request to the agent.</param>
     /// <exception cref="UserErrorException">A file cannot be read, or the agent not be reached.</exception>
-    public async Task<ClusterObjects> ReadAsync(CancellationToken cancellation)
+    public async Task<ClusterObjects> ReadAsync(string clusterName, CancellationToken cancellation)
     {
         if (!IsLive)
-            return Manifests.ToCluster(_manifests.SelectMany(Manifests.Read));
+            return Manifests.ToCluster(_manifests.SelectMany(Manifests.Read), clusterName);
         try
         {
             using var client = new AgentClient(_host);
@@ -115,14 +117,17 @@ internal static class Manifests
     }
 
     /// <summary>Settings are those of the agent's ConfigMap, if it is among the objects. Of two objects with one name the later counts.</summary>
-    public static ClusterObjects ToCluster(IEnumerable<Resource> items)
+    public static ClusterObjects ToCluster(IEnumerable<Resource> items, string clusterName)
     {
         var byName = new Dictionary<(Type, ResourceName), Resource>();
         foreach (Resource item in items)
             byName[(item.GetType(), item.ResourceName)] = item;
         var objects = new ClusterObjects { Items = [.. byName.Values] };
         ConfigMap? config = objects.Of<ConfigMap>().FirstOrDefault(c => c.Metadata.Name == ConfigName);
-        return PolicySettings.Apply(objects, config?.Data ?? new Dictionary<string, string>());
+        var settings = new Dictionary<string, string>(config?.Data ?? new Dictionary<string, string>());
+        if (clusterName.Length > 0)
+            settings.TryAdd("cluster-name", clusterName);
+        return PolicySettings.Apply(objects, settings);
     }
 
     private static IEnumerable<JsonObject> ItemsOf(JsonObject document)

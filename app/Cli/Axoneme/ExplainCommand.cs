@@ -36,7 +36,7 @@ internal sealed class ExplainCommand(TextWriter output)
         }
 
         Validate(rest);
-        ClusterObjects objects = await _source.ReadAsync(cancellation).ConfigureAwait(false);
+        ClusterObjects objects = await _source.ReadAsync("", cancellation).ConfigureAwait(false);
         (Explanation explanation, VerdictChange? change) = Compute(objects);
         if (_format == "json")
             output.WriteLine(ExplanationJson.Of(explanation, change).ToJsonString(Indented));

@@ -112,10 +112,19 @@ public sealed class FlowHistory
     /// <summary>Records that say nothing about policy, by the reason.</summary>
     public IReadOnlyDictionary<string, int> LeftOut => _left;
 
+    /// <summary>The cluster whose pods were recorded, as their labels say; empty when they do not.</summary>
+    public string ClusterName { get; private set; } = "";
+
     public void Add(RecordedFlow flow)
     {
         ArgumentNullException.ThrowIfNull(flow);
         Note(flow.Time);
+        if (ClusterName.Length == 0)
+        {
+            ClusterName = flow.Source.Labels.Find(Label.Kubernetes, PodLabels.Cluster)
+                ?? flow.Destination.Labels.Find(Label.Kubernetes, PodLabels.Cluster) ?? "";
+        }
+
         (string, string, L4Protocol, ushort) key = (flow.Source.Key, flow.Destination.Key, flow.Protocol, flow.Port);
         if (!_connections.TryGetValue(key, out RecordedConnections? held))
             _connections[key] = held = new RecordedConnections(flow.Source, flow.Destination, flow.Protocol, flow.Port);

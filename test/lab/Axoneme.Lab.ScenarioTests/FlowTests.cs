@@ -53,6 +53,33 @@ public sealed class FlowTests(NativeLab lab)
     }
 
     [Fact]
+    public async Task An_explanation_and_a_rehearsal_on_a_node_agree_with_what_happens()
+    {
+        string axoneme = Path.Combine(LabCluster.Artifacts, "cli", "axoneme");
+        string[] server = [$"axl tcp {lab.V4("guarded/server")} 7 10"];
+        const string Policy = """
+            {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: judged, namespace: guarded}, spec: {endpointSelector: {matchLabels: {app: server}},
+             ingress: [{fromEndpoints: [{matchLabels: {app: friend}}]}]}}
+            """;
+        string file = Path.Combine(Directory.CreateTempSubdirectory("axoneme-rehearse-").FullName, "judged.yaml");
+        await File.WriteAllTextAsync(file, Policy);
+        await lab.ExpectAsync("exec guarded/stranger", server);
+        string[] rehearse = [axoneme, "policy", "rehearse", "-f", file, "--last", "2m"];
+        await Eventually.IsAsync("the rehearsal", async () => (await lab.NodeAsync("node2", rehearse)).Require(),
+            t => t.Contains("WOULD BE DROPPED") && t.Contains("guarded/stranger -> guarded/server port 7/TCP"));
+        await using (await lab.WithAsync(Policy))
+        {
+            await lab.ExpectAsync("exec guarded/stranger", [], server);
+            await lab.ExpectAsync("exec guarded/friend", server);
+            string[] explain = [axoneme, "explain", "--to", "guarded/server", "--port", "7/tcp", "--from"];
+            Assert.Contains("DENIED by default: CiliumNetworkPolicy guarded/judged selects guarded/server", (await lab.NodeAsync("node2", [.. explain, "guarded/stranger"])).Require());
+            Assert.Contains("allowed by CiliumNetworkPolicy guarded/judged spec.ingress[0]", (await lab.NodeAsync("node1", [.. explain, "guarded/friend"])).Require());
+        }
+
+        Directory.Delete(Path.GetDirectoryName(file)!, recursive: true);
+    }
+
+    [Fact]
     public async Task Filters_leave_out_what_they_should()
     {
         await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/near")} 7", $"axl udp {lab.V4("work/near")} 7"]);

@@ -107,6 +107,22 @@ public sealed class SuggestTests : IDisposable
     }
 
     [Fact]
+    public async Task Manifests_without_configuration_are_taken_for_those_of_the_recorded_cluster()
+    {
+        File.WriteAllLines(_flows, RecordedShop.Lines.Select(l => l.Replace("policy.cluster=default", "policy.cluster=berlin", StringComparison.Ordinal)));
+        Assert.Contains("# Checked: the 7 recorded connections", await RunAsync(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Questions_are_looked_into_only_where_names_matter()
+    {
+        File.WriteAllLines(_flows, [RecordedShop.Flow(3, RecordedShop.Cart, "10.244.1.5", RecordedShop.Dns, "10.244.9.9", RecordedShop.Udp(50000, 53))]);
+        string text = await RunAsync();
+        Assert.Contains("port: \"53\"", text, StringComparison.Ordinal);
+        Assert.DoesNotContain("rules:", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_network_policy_says_what_it_cannot_say()
     {
         File.AppendAllLines(_flows, [RecordedShop.Flow(8, RecordedShop.Cart, "10.244.1.5", """{"identity":6,"labels":["reserved:remote-node"]}""", "192.0.2.9", RecordedShop.Tcp(4, 10250))]);
