@@ -24,7 +24,7 @@ public sealed class NameTests(NativeLab lab)
     private static string Policy(string peers, string dns)
     {
         string reached = peers.Length == 0 ? "" : $"  - {{toFQDNs: [{peers}], toPorts: [{{ports: [{{port: \"7\", protocol: TCP}}]}}]}}";
-        return $$"""
+        return $$$"""
             apiVersion: cilium.io/v2
             kind: CiliumNetworkPolicy
             metadata: {name: names, namespace: guarded}
@@ -32,8 +32,8 @@ public sealed class NameTests(NativeLab lab)
               endpointSelector: {matchLabels: {app: friend}}
               egress:
               - toEndpoints: [{matchLabels: {"k8s:io.kubernetes.pod.namespace": kube-system}}]
-                toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{{dns}}]}}]
-            {{reached}}
+                toPorts: [{ports: [{port: "53", protocol: ANY}], rules: {dns: [{{{dns}}}]}}]
+            {{{reached}}}
             """;
     }
 
