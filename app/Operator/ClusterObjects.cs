@@ -23,11 +23,18 @@ internal sealed class ClusterObjects
         Identities = Reflect(Kinds.CiliumIdentities);
         Endpoints = Reflect(Kinds.CiliumEndpoints);
         Pods = Reflect(Kinds.Pods, Trim);
+        Slices = Reflect(Kinds.CiliumEndpointSlices);
+        Namespaces = Reflect(Kinds.Namespaces);
     }
 
     public Table<ResourceName, CiliumIdentity> Identities { get; }
 
     public Table<ResourceName, CiliumEndpoint> Endpoints { get; }
+
+    /// <summary>Empty where the cluster does not have the kind.</summary>
+    public Table<ResourceName, CiliumEndpointSlice> Slices { get; }
+
+    public Table<ResourceName, Namespace> Namespaces { get; }
 
     /// <summary>Names and uids only.</summary>
     public Table<ResourceName, Pod> Pods { get; }
@@ -41,9 +48,14 @@ internal sealed class ClusterObjects
             await Task.Delay(LookAgain, cancellation);
     }
 
-    /// <summary>Names of the identities that endpoints have.</summary>
+    /// <summary>Names of the identities that endpoints have. Slices may be behind, and what agents believe counts.</summary>
     public IReadOnlySet<string> UsedIdentities()
-        => Endpoints.Snapshot().Values.Where(e => e.Status?.Identity is not null).Select(e => $"{e.Status!.Identity!.Id}").ToHashSet();
+        => Endpoints.Snapshot().Values.Where(e => e.Status?.Identity is not null).Select(e => e.Status!.Identity!.Id)
+            .Concat(Slices.Snapshot().Values.SelectMany(s => s.Endpoints ?? []).Select(e => e.Id))
+            .Select(id => $"{id}").ToHashSet();
+
+    /// <summary>Nodes that have endpoints.</summary>
+    public int CountNodes() => Endpoints.Snapshot().Values.Select(e => e.Status?.Networking?.Node).Distinct().Count();
 
     /// <summary>Null when there is no such pod.</summary>
     public string? PodUid(ResourceName name) => Pods.Snapshot().Find(name) is { } pod ? pod.Metadata.Uid ?? "" : null;

@@ -13,6 +13,8 @@ internal sealed class OperatorMetrics
     private readonly Gauge _identityRuns;
     private readonly Gauge _identityLatency;
     private readonly Counter _endpoints;
+    private readonly Counter _slices;
+    private readonly Histogram _sliceSizes;
 
     public OperatorMetrics()
     {
@@ -21,6 +23,8 @@ internal sealed class OperatorMetrics
         _identityRuns = Registry.AddGauge("identity_gc_runs", "Collections of identities", "outcome", "identity_type");
         _identityLatency = Registry.AddGauge("identity_gc_latency", "Seconds that the last collection of identities took", "outcome", "identity_type");
         _endpoints = Registry.AddCounter("endpoint_gc_objects", "CiliumEndpoints without a pod that were, or could not be, deleted", "outcome");
+        _slices = Registry.AddCounter("ces_sync_total", "Writes of CiliumEndpointSlices", "outcome");
+        _sliceSizes = Registry.AddHistogram("number_of_ceps_per_ces", "Endpoints in a CiliumEndpointSlice when it is written", [1, 10, 25, 50, 100, 200, 500, 1000]);
     }
 
     public MetricRegistry Registry { get; } = new("cilium_operator_");
@@ -36,6 +40,14 @@ internal sealed class OperatorMetrics
     }
 
     public void NoteEndpoint(string outcome) => _endpoints.With(outcome).Increment();
+
+    /// <param name="endpoints">How many the slice has now; null: it has gone, or could not be written.</param>
+    public void NoteSlice(string outcome, int? endpoints)
+    {
+        _slices.With(outcome).Increment();
+        if (endpoints is { } count)
+            _sliceSizes.With().Observe(count);
+    }
 
     /// <summary>The page at <paramref name="target"/>.</summary>
     public HttpAnswer Answer(string target)

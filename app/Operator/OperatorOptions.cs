@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Agent.Configuration;
+using Axoneme.Operator.Slices;
 
 namespace Axoneme.Operator;
 
@@ -38,6 +39,15 @@ internal sealed record OperatorOptions
     /// <summary>cilium-endpoint-gc-interval; zero: CiliumEndpoints are not collected.</summary>
     public TimeSpan EndpointInterval { get; init; } = TimeSpan.FromMinutes(5);
 
+    /// <summary>enable-cilium-endpoint-slice: CiliumEndpoints are packed into slices for the agents.</summary>
+    public bool EndpointSlices { get; init; }
+
+    /// <summary>ces-max-cilium-endpoints-per-ces.</summary>
+    public int SliceCapacity { get; init; } = 100;
+
+    /// <summary>ces-rate-limits.</summary>
+    public SliceLimits SliceLimits { get; init; } = SliceLimits.Default;
+
     /// <summary>leader-election-lease-duration.</summary>
     public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromSeconds(15);
 
@@ -64,6 +74,9 @@ internal sealed record OperatorOptions
             IdentityRateLimit = reader.Number("identity-gc-rate-limit", 2500, 1, 1_000_000),
             IdentityRateInterval = reader.Duration("identity-gc-rate-interval", TimeSpan.FromMinutes(1)),
             EndpointInterval = reader.Duration("cilium-endpoint-gc-interval", TimeSpan.FromMinutes(5)),
+            EndpointSlices = reader.Switch("enable-cilium-endpoint-slice", false),
+            SliceCapacity = reader.Number("ces-max-cilium-endpoints-per-ces", 100, 1, 10_000),
+            SliceLimits = ReadLimits(reader),
             LeaseDuration = reader.Duration("leader-election-lease-duration", TimeSpan.FromSeconds(15)),
             RenewDeadline = reader.Duration("leader-election-renew-deadline", TimeSpan.FromSeconds(10)),
             RetryPeriod = reader.Duration("leader-election-retry-period", TimeSpan.FromSeconds(2)),
@@ -73,5 +86,18 @@ internal sealed record OperatorOptions
         if (options.IdentityRateInterval <= TimeSpan.Zero)
             reader.Problem("identity-gc-rate-interval", "must be longer than zero");
         return reader.Problems.Count == 0 ? options : throw new ConfigException(reader.Problems);
+    }
+
+    private static SliceLimits ReadLimits(OptionReader reader)
+    {
+        try
+        {
+            return reader.Text("ces-rate-limits") is { } text ? SliceLimits.Parse(text) : SliceLimits.Default;
+        }
+        catch (FormatException e)
+        {
+            reader.Problem("ces-rate-limits", e.Message);
+            return SliceLimits.Default;
+        }
     }
 }

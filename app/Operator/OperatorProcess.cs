@@ -5,6 +5,7 @@ using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Operator.Endpoints;
 using Axoneme.Operator.Identities;
+using Axoneme.Operator.Slices;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Operator;
@@ -50,6 +51,12 @@ internal sealed class OperatorProcess(OperatorOptions options, KubernetesClient 
         {
             var endpoints = new EndpointCollection(client, cluster, options, Metrics, TimeProvider.System, loggers.CreateLogger<EndpointCollection>());
             modules.Start("endpoint-collection", endpoints.RunAsync, term);
+        }
+
+        if (options.EndpointSlices)
+        {
+            var slices = new SlicePublisher(client, cluster, options, Metrics, TimeProvider.System, loggers.CreateLogger<SlicePublisher>());
+            modules.Start("endpoint-slices", slices.RunAsync, term);
         }
 
         await Task.Delay(Timeout.Infinite, term).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -29,7 +29,7 @@ internal sealed class ClusterState
         Pods = Reflect(Kinds.Pods, ownPods);
         Namespaces = Reflect(Kinds.Namespaces);
         CiliumNodes = Reflect(Kinds.CiliumNodes);
-        CiliumEndpoints = Reflect(Kinds.CiliumEndpoints);
+        CiliumEndpoints = options.EnableCiliumEndpointSlice ? ReflectSlices() : Reflect(Kinds.CiliumEndpoints);
         CiliumIdentities = Reflect(Kinds.CiliumIdentities);
         Services = Reflect(Kinds.Services, trim: new ServiceTrimming().Trim);
         EndpointSlices = Reflect(Kinds.EndpointSlices, trim: new SliceTrimming().Trim);
@@ -91,18 +91,31 @@ internal sealed class ClusterState
     public Task RunAsync(CancellationToken cancellation)
         => Task.WhenAll(_reflectors.Select(run => run(cancellation)));
 
+    private Table<ResourceName, CiliumEndpoint> ReflectSlices()
+    {
+        Table<ResourceName, CiliumEndpoint> table = _catalog.Add(ResourceTable.Create(Kinds.CiliumEndpoints));
+        Watch(Kinds.CiliumEndpointSlices, new EndpointsOfSlices(table), null);
+        return table;
+    }
+
     private Table<ResourceName, T> Reflect<T>(ResourceKind<T> kind, ResourceQuery? query = null, Func<T, T>? trim = null)
         where T : Resource
     {
         Table<ResourceName, T> table = _catalog.Add(ResourceTable.Create(kind));
-        var reflector = new Reflector<T>(_client.Of(kind), new TableSink<T>(table, trim), query, new ReflectorOptions
+        Watch(kind, new TableSink<T>(table, trim), query);
+        return table;
+    }
+
+    private void Watch<T>(ResourceKind<T> kind, IReflectorSink<T> sink, ResourceQuery? query)
+        where T : Resource
+    {
+        var reflector = new Reflector<T>(_client.Of(kind), sink, query, new ReflectorOptions
         {
             OnStatus = Note,
             OnUndecodable = broken => _log.LogWarning("{Object} is ignored: {Reason}", broken.Name, broken.Problem),
         });
         _status[kind.ToString()] = reflector.Status;
         _reflectors.Add(reflector.RunAsync);
-        return table;
     }
 
     // A watch that fails is tried again and again; each trouble is said once, and its end.

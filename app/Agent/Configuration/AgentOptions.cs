@@ -111,6 +111,9 @@ internal sealed record AgentOptions
 
     public bool EnableHubble { get; init; } = true;
 
+    /// <summary>enable-cilium-endpoint-slice: pods of other nodes are read from the slices that the operator makes.</summary>
+    public bool EnableCiliumEndpointSlice { get; init; }
+
     public string? HubbleListenAddress { get; init; }
 
     public string HubbleSocketPath { get; init; } = "/var/run/cilium/hubble.sock";

@@ -79,6 +79,7 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
             PrometheusAddress = _reader.Listen("prometheus-serve-addr"),
             MetricSelection = _reader.List("metrics"),
             EnableHubble = _reader.Switch("enable-hubble", true),
+            EnableCiliumEndpointSlice = _reader.Switch("enable-cilium-endpoint-slice", false),
             HubbleListenAddress = _reader.Text("hubble-listen-address"),
             HubbleSocketPath = _reader.Text("hubble-socket-path") ?? Path.Combine(stateDirectory, "hubble.sock"),
             HubbleDisableTls = _reader.Switch("hubble-disable-tls", false),

@@ -61,11 +61,15 @@ internal sealed class CiliumEndpointTarget(
         await cluster.CiliumEndpoints.WhenInitializedAsync(cancellationToken);
         var present = new Dictionary<ushort, Endpoint>();
         TableSnapshot<ushort, Endpoint> endpoints = tables.Endpoints.Snapshot();
+        var byPod = new Dictionary<ResourceName, ushort>();
+        foreach (Endpoint endpoint in endpoints.Values)
+            byPod[endpoint.Pod] = endpoint.Id;
         foreach (CiliumEndpoint resource in cluster.CiliumEndpoints.Snapshot().Values)
         {
-            if (!IsOwn(resource) || resource.Status?.Id is not (> 0 and <= ushort.MaxValue))
+            // Slices do not tell the number; what they hold of pods that are gone is the operator's to remove.
+            if (!IsOwn(resource) || (resource.Status?.Id ?? byPod.GetValueOrDefault(resource.ResourceName)) is not (> 0 and <= ushort.MaxValue and var number))
                 continue;
-            var id = (ushort)resource.Status.Id.Value;
+            var id = (ushort)number;
             _written[id] = resource.ResourceName;
             // Same content stands for the same endpoint; everything else is to be written or removed.
             present[id] = endpoints.TryGet(id, out Endpoint? endpoint) && IsSame(resource, endpoint)

@@ -53,6 +53,9 @@ public static class Kinds
     public static readonly ResourceKind<CiliumEndpoint> CiliumEndpoints =
         new(CiliumGroup, "v2", "ciliumendpoints", "CiliumEndpoint", true, Json.CiliumEndpoint);
 
+    public static readonly ResourceKind<CiliumEndpointSlice> CiliumEndpointSlices =
+        new(CiliumGroup, "v2alpha1", "ciliumendpointslices", "CiliumEndpointSlice", false, Json.CiliumEndpointSlice);
+
     public static readonly ResourceKind<CiliumIdentity> CiliumIdentities =
         new(CiliumGroup, "v2", "ciliumidentities", "CiliumIdentity", false, Json.CiliumIdentity);
 

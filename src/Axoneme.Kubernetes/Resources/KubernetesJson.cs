@@ -36,6 +36,7 @@ namespace Axoneme.Kubernetes.Resources;
 [JsonSerializable(typeof(CiliumCIDRGroup))]
 [JsonSerializable(typeof(CiliumNode))]
 [JsonSerializable(typeof(CiliumEndpoint))]
+[JsonSerializable(typeof(CiliumEndpointSlice))]
 [JsonSerializable(typeof(CiliumIdentity))]
 [JsonSerializable(typeof(CiliumNodeConfig))]
 [JsonSerializable(typeof(CiliumLocalRedirectPolicy))]

@@ -188,11 +188,12 @@ public sealed class DsrCollection : ICollectionFixture<DsrLab>
 public sealed class DriverLab() : LabCluster("test-xdp", "native", "loadBalancer.acceleration=native");
 
 /// <summary>
-/// TCP answered directly and the rest not, pods that go out with their node's address but to some destinations, and an operator without patience.
+/// TCP answered directly and the rest not, pods that go out with their node's address but to some destinations, and an operator without patience that
+/// packs endpoints into slices.
 /// </summary>
 public sealed class HybridLab() : LabCluster(
     "test-hybrid", "native", "loadBalancer.mode=hybrid", "bpf.masquerade=true", "ipMasqAgent.enabled=true", $"ip-masq-agent-config-path={ExceptionFile}",
-    "operator.identityGCInterval=1s", "operator.identityHeartbeatTimeout=2s", "operator.endpointGCInterval=1s")
+    "operator.identityGCInterval=1s", "operator.identityHeartbeatTimeout=2s", "operator.endpointGCInterval=1s", "ciliumEndpointSlice.enabled=true")
 {
     /// <summary>What ip-masq-agent's configuration map would hold.</summary>
     public static string ExceptionFile { get; } = Path.Combine(Path.GetTempPath(), $"axoneme-masq-{Environment.ProcessId}");

@@ -38,6 +38,21 @@ public sealed class OperatorTests(HybridLab lab)
     }
 
     [Fact]
+    public async Task Agents_know_other_nodes_pods_from_slices()
+    {
+        string slices = (await lab.KubectlAsync("", "get", "ciliumendpointslices", "-o", "jsonpath={range .items[*]}{.namespace}:{.endpoints[*].name}{\"\\n\"}{end}")).Require();
+        Assert.Contains("far", Assert.Single(slices.Split('\n'), line => line.StartsWith("work:", StringComparison.Ordinal)));
+        await using IAsyncDisposable policy = await lab.WithAsync("""
+            {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: only-passing, namespace: work}, spec: {endpointSelector: {matchLabels: {app: echo}},
+              ingress: [{fromEndpoints: [{matchLabels: {app: passing}}]}]}}
+            """);
+        await lab.ExpectAsync("exec work/client", [], [$"axl tcp {lab.V4("work/far")} 7"]);
+        await using IAsyncDisposable pod = await lab.WithAsync(Pod);
+        await Eventually.IsAsync("ready", () => PhaseAsync("passing"), p => p == "Running");
+        await lab.ExpectAsync("exec work/passing", [$"axl tcp {lab.V4("work/far")} 7", $"axl tcp {lab.V6("work/far")} 7"]);
+    }
+
+    [Fact]
     public async Task It_serves_its_health_and_its_metrics()
     {
         Assert.Contains("ok", (await lab.NodeAsync("node1", "axl", "get", "http://127.0.0.1:9234/healthz")).Require());
