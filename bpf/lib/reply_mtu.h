@@ -17,7 +17,9 @@
  */
 #define REPLY_SHORT 576
 
-/* What the route to the client carries; 0 if there is none, or it does not say. */
+/* What the way to the client carries, as a router reckons: by the route's device, what is known of
+ * the path, and an MTU that is locked to the route; 0 if there is no route.
+ */
 static __always_inline __u32 reply_route_mtu(struct __sk_buff *skb, const struct packet *p,
 					     const enum family family)
 {

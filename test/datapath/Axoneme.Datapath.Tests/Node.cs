@@ -232,10 +232,11 @@ public sealed partial class Node : IDisposable
 
     public Outcome FromHost(Packet packet) => Run(Host.Program(HostObject.FromHost), packet.ToBytes());
 
-    public Outcome Run(BpfProgram program, byte[] frame, uint mark = 0, uint segment = 0)
+    /// <param name="at">Device of the calling thread's namespace that the packet is at; 0: the loopback device.</param>
+    public Outcome Run(BpfProgram program, byte[] frame, uint mark = 0, uint segment = 0, uint at = 0)
     {
         byte[] output = new byte[frame.Length + 256];
-        var context = new SkBuffContext { Mark = mark, SegmentSize = segment };
+        var context = new SkBuffContext { Mark = mark, SegmentSize = segment, Interface = at };
         BpfTestRunResult result = program.TestRun(frame, output, ref context);
         var events = new List<Event>();
         _events.Drain((_, record) => events.Add(MemoryMarshal.Read<Event>(record)));

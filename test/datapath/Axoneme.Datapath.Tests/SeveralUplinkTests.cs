@@ -37,10 +37,10 @@ public sealed class SeveralUplinkTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
-    public void A_pods_answer_that_the_route_to_its_client_does_not_carry_is_refused_with_what_it_does(Family f)
+    public void A_pods_answer_that_the_device_to_its_client_does_not_carry_is_refused_with_what_it_does(Family f)
     {
         using Uplink uplink = NewUplink(f);
-        uplink.LimitDefaultRoute(IpAddress.Parse(f.Gateway), 1400);
+        uplink.SetMtu(1400);
         using var c = new Cluster(f, uplink: null, edge: NodePorts);
         c.Node.AddFrontend(f.At(f.Host, Port), 7, 17, [f.At(f.Server, 5353)]);
         Packet query = Packet.UdpFrom(f.At(f.Outside, 40000), f.At(f.Host, Port));

@@ -55,6 +55,16 @@ public sealed class Uplink : IDisposable
             return _program!.TestRun(frame, output, ref context, repeat);
         });
 
+    /// <summary>Does something on a thread of the namespace.</summary>
+    public T Inside<T>(Func<T> action) => _namespace.Run(action);
+
+    /// <summary>Makes the device carry no more than so many bytes. Routers go by that: they leave the MTU of a route to its own traffic.</summary>
+    public void SetMtu(int mtu)
+    {
+        using RouteNetlink netlink = RouteNetlink.Open(_namespace);
+        netlink.SetLink(Index, new LinkChange { Mtu = mtu });
+    }
+
     /// <summary>Tells a neighbour's Ethernet address, or forgets it.</summary>
     public void SetNeighbor(IpAddress address, string? mac)
     {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Stands for the tunnel device: gives a packet the key that it would have come with, and hands it to
- * the program at the device.
+/* Stands for the tunnel device: gives a packet the key that it would have come with, and hands it
+ * to the program at the device.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
