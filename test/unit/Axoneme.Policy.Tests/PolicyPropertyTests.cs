@@ -7,7 +7,7 @@ namespace Axoneme.Policy.Tests;
 /// <summary>Random clusters and policies, changed step by step; after each step the maps must say what the rules mean.</summary>
 public sealed class PolicyPropertyTests(ITestOutputHelper output)
 {
-    private const int Worlds = 200;
+    private const int Checks = 1_000_000;
     private const int Steps = 12;
     private const int PacketsPerEndpoint = 500;
 
@@ -17,15 +17,14 @@ public sealed class PolicyPropertyTests(ITestOutputHelper output)
         int checks = 0;
         int denied = 0;
         int first = Environment.GetEnvironmentVariable("AXONEME_SEED") is { } wanted ? int.Parse(wanted) : Random.Shared.Next(1_000_000);
-        output.WriteLine($"seeds {first} to {first + Worlds - 1}; AXONEME_SEED={first} repeats them");
-        for (int seed = first; seed < first + Worlds; seed++)
+        output.WriteLine($"seeds from {first}; AXONEME_SEED={first} repeats them");
+        for (int seed = first; checks < Checks; seed++)
         {
             var run = new Run(seed).KnowNodes();
             for (int step = 0; step < Steps; step++)
                 run.Step(ref checks, ref denied);
         }
 
-        Assert.True(checks >= 1_000_000, $"only {checks} verdicts were compared");
         // A generator that only makes one verdict would prove nothing.
         Assert.InRange(denied, checks / 5, checks * 4 / 5);
     }
