@@ -29,7 +29,8 @@ namespace Axoneme.Agent;
 /// The order in which the agent starts. A restart, an upgrade and a start after <c>kill -9</c> are the same: what the kernel and
 /// the disk hold is taken over first, the API is asked then, and nothing is removed before the desired state is complete.
 /// </summary>
-internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> configWarnings, ILoggerFactory loggers)
+internal sealed class AgentProcess(
+    AgentOptions options, IReadOnlyList<string> configWarnings, IReadOnlyList<ConfigOverride> overrides, ILoggerFactory loggers)
 {
     private static readonly TimeSpan StartRetryDelay = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan DeviceCheckInterval = TimeSpan.FromSeconds(30);
@@ -41,8 +42,9 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
     public async Task RunAsync(CancellationToken cancellation)
     {
         Directory.CreateDirectory(options.StateDirectory);
-        using var control = new ControlPlane(options, Connect(), loggers);
+        using var control = new ControlPlane(options, Connect(options), loggers);
         var discovery = new LocalNodeDiscovery(control.Cluster, options, loggers.CreateLogger<LocalNodeDiscovery>());
+        control.Catalog.Add(OverrideTable());
         var sources = new ApiSources(options, configWarnings, control, _modules) { NotReadyReason = () => discovery.Waiting ?? _notReady };
         await using ApiServer api = await ApiServer.StartAsync(sources, loggers, cancellation);
 
@@ -118,12 +120,22 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
             await firewall.LeaveAsync(datapath.Maps);
     }
 
-    private KubernetesClient Connect()
+    public static KubernetesClient Connect(AgentOptions options)
     {
         KubernetesConfig config = KubernetesConfig.Load(options.KubeConfigPath);
         if (!options.ApiServerUrls.IsEmpty)
             config = config with { Servers = [.. options.ApiServerUrls.Select(url => new Uri(url))] };
         return new KubernetesClient(config, new KubernetesClientOptions { UserAgent = "cilium-agent", Qps = 50, Burst = 100 });
+    }
+
+    /// <summary>Which settings are this node's own, and from which objects.</summary>
+    private Table<string, ConfigOverride> OverrideTable()
+    {
+        var table = new Table<string, ConfigOverride>(
+            "config-overrides", o => o.Key, columns: [new("Key", o => o.Key), new("Value", o => o.Value), new("Source", o => o.Source)]);
+        foreach (ConfigOverride entry in overrides)
+            table.Upsert(entry);
+        return table;
     }
 
     private async Task<NodeDatapath> StartDatapathAsync(LocalNode node, HostEndpoint host, CancellationToken cancellation)
@@ -298,7 +310,7 @@ internal sealed class AgentProcess(AgentOptions options, IReadOnlyList<string> c
     private async Task<HostFirewall?> RestoreHostPolicyAsync(
         ControlPlane control, LocalNode node, HostEndpoint host, NodeDatapath datapath, CancellationToken cancellation)
     {
-        HostFirewall? firewall = options.HostFirewall.Enabled ? new HostFirewall(control, options, host, Connect, loggers) : null;
+        HostFirewall? firewall = options.HostFirewall.Enabled ? new HostFirewall(control, options, host, () => Connect(options), loggers) : null;
         if (firewall is not null)
         {
             await firewall.RestoreAsync(datapath.Maps, cancellation);

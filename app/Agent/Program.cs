@@ -14,8 +14,19 @@ if (args is ["--version"] or ["version"])
 try
 {
     RawConfig raw = RawConfig.Load(args);
-    AgentOptions options = AgentOptionsBinder.Bind(
-        raw, Environment.GetEnvironmentVariable("K8S_NODE_NAME"), Environment.GetEnvironmentVariable("CILIUM_K8S_NAMESPACE"));
+    string? nodeName = Environment.GetEnvironmentVariable("K8S_NODE_NAME");
+    string? podNamespace = Environment.GetEnvironmentVariable("CILIUM_K8S_NAMESPACE");
+    // Twice: where the API is that has more settings is a setting itself.
+    AgentOptions options = AgentOptionsBinder.Bind(raw, nodeName, podNamespace);
+    var remarks = new List<string>();
+    IReadOnlyList<ConfigOverride> overrides;
+    using (KubernetesClient client = AgentProcess.Connect(options))
+    {
+        overrides = raw.Apply(await NodeConfigOverrides.ReadAsync(
+            client, options.NodeName, options.Namespace, options.StateDirectory, remarks.Add, CancellationToken.None));
+    }
+
+    options = AgentOptionsBinder.Bind(raw, nodeName, podNamespace);
     using ILoggerFactory loggers = LoggerFactory.Create(logging => logging
         .SetMinimumLevel(options.Debug ? LogLevel.Debug : LogLevel.Information)
         .AddFilter("Microsoft", LogLevel.Warning)
@@ -25,13 +36,16 @@ try
             console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
             console.UseUtcTimestamp = true;
         }));
+    foreach (ConfigOverride entry in overrides)
+        loggers.CreateLogger("config").LogInformation("{Source}: {Key}={Value}", entry.Source, entry.Key, entry.Value);
+    raw.Warnings.AddRange(remarks);
     foreach (string warning in raw.Warnings)
         loggers.CreateLogger("config").LogWarning("{Warning}", warning);
 
     using var stop = new CancellationTokenSource();
     using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
     using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-    await new AgentProcess(options, raw.Warnings, loggers).RunAsync(stop.Token);
+    await new AgentProcess(options, raw.Warnings, overrides, loggers).RunAsync(stop.Token);
     return 0;
 
     void Stop(PosixSignalContext signal)

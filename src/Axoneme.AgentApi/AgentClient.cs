@@ -57,11 +57,20 @@ public sealed class AgentClient : IDisposable
     public Task<DaemonConfig> GetConfigAsync(CancellationToken cancellation = default)
         => GetAsync("/config", AgentJson.Default.DaemonConfig, cancellation);
 
-    public async Task PatchConfigAsync(DaemonConfigSpec change, CancellationToken cancellation = default)
+    public Task PatchConfigAsync(DaemonConfigSpec change, CancellationToken cancellation = default)
+        => PatchAsync("/config", change, AgentJson.Default.DaemonConfigSpec, cancellation);
+
+    public Task<EndpointConfigStatus> GetEndpointConfigAsync(string id, CancellationToken cancellation = default)
+        => GetAsync($"/endpoint/{Uri.EscapeDataString(id)}/config", AgentJson.Default.EndpointConfigStatus, cancellation);
+
+    public Task PatchEndpointConfigAsync(string id, EndpointSpec change, CancellationToken cancellation = default)
+        => PatchAsync($"/endpoint/{Uri.EscapeDataString(id)}/config", change, AgentJson.Default.EndpointSpec, cancellation);
+
+    private async Task PatchAsync<T>(string path, T change, JsonTypeInfo<T> type, CancellationToken cancellation)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Patch, "/v1/config")
+        using var request = new HttpRequestMessage(HttpMethod.Patch, "/v1" + path)
         {
-            Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(change, AgentJson.Default.DaemonConfigSpec)),
+            Content = new ByteArrayContent(JsonSerializer.SerializeToUtf8Bytes(change, type)),
         };
         request.Content.Headers.ContentType = new("application/json");
         using HttpResponseMessage response = await SendAsync(request, cancellation).ConfigureAwait(false);

@@ -19,6 +19,8 @@ namespace Axoneme.AgentApi;
 [JsonSerializable(typeof(EndpointModel))]
 [JsonSerializable(typeof(IReadOnlyList<EndpointModel>))]
 [JsonSerializable(typeof(EndpointHealth))]
+[JsonSerializable(typeof(EndpointSpec))]
+[JsonSerializable(typeof(EndpointConfigStatus))]
 [JsonSerializable(typeof(LabelConfiguration))]
 [JsonSerializable(typeof(IReadOnlyList<NodeIdModel>))]
 [JsonSerializable(typeof(IdentityModel))]

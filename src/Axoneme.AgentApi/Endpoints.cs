@@ -8,6 +8,9 @@ public sealed record EndpointModel(long Id, EndpointStatus? Status, EndpointSpec
 
 public sealed record EndpointSpec(IReadOnlyDictionary<string, string>? Options = null);
 
+/// <summary>Settings of an endpoint: those that can be changed, as they are, and the others.</summary>
+public sealed record EndpointConfigStatus(EndpointSpec Realized, IReadOnlyDictionary<string, string>? Immutable = null);
+
 public sealed record EndpointStatus
 {
     public IReadOnlyList<ControllerStatus>? Controllers { get; init; }

@@ -43,7 +43,7 @@ public sealed record SelectorUse(
 /// </summary>
 public sealed class PolicyEngine
 {
-    private readonly PolicyOptions _options;
+    private PolicyOptions _options;
     private readonly SelectorCache _selectors;
     private readonly LocalNumbers _numbers = new();
     private readonly CidrIdentities _cidrs;
@@ -84,6 +84,16 @@ public sealed class PolicyEngine
     public PolicyOptions Options => _options;
 
     public ulong Revision { get; private set; } = 1;
+
+    /// <summary>Closes or opens all endpoints by another rule from the next <see cref="Commit"/> on.</summary>
+    public void SetEnforcement(EnforcementMode mode)
+    {
+        if (_options.Enforcement == mode)
+            return;
+        _options = _options with { Enforcement = mode };
+        foreach (SubjectState subject in _subjects.Values)
+            Change(subject).MarkAll(_selectors);
+    }
 
     public IReadOnlyCollection<PolicyObjectKey> Policies => _documents.Keys;
 

@@ -61,6 +61,16 @@ internal sealed class SubjectState(SecurityIdentity identity, NamedPorts ports)
         _inForce.MarkDefaults(TrafficDirection.Egress);
     }
 
+    /// <summary>Marks everything, for changes that concern all entries.</summary>
+    public void MarkAll(SelectorCache selectors)
+    {
+        MarkDefaults();
+        _onTrial?.MarkDefaults(TrafficDirection.Ingress);
+        _onTrial?.MarkDefaults(TrafficDirection.Egress);
+        foreach (RuleState rule in Rules)
+            MarkPeers(rule, selectors);
+    }
+
     /// <summary>Recomputes what was marked. The policy stays the same instance if nothing is different.</summary>
     /// <returns>Of the policy in force.</returns>
     public PolicyDelta Recompute(PolicyOptions options, SelectorCache selectors, SliceCache cache, ulong revision)

@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Api;
 
-/// <summary>Finds the answer for a path under /v1. Every path is only for reading, but for the cache of names, which can be cleaned.</summary>
+/// <summary>Finds the answer for a path under /v1. Most paths are only for reading; a few settings can be changed, and the cache of names be cleaned.</summary>
 internal sealed class ApiRoutes(ApiSources sources, ILogger log)
 {
     private readonly EndpointViews _endpoints = new(sources);
@@ -18,6 +18,7 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
     private readonly MapViews _maps = new(sources);
     private readonly PolicyViews _policies = new(sources);
     private readonly NameViews _names = new(sources);
+    private readonly ConfigChanges _changes = new(sources);
 
     public StatusReport Status { get; } = new(sources);
 
@@ -55,15 +56,27 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
         // No answer depends on a body. A short one is skipped, a long one is not even waited for.
         if (request.ContentLength > ApiServer.MaximalBodyBytes)
             throw new ApiException(StatusCodes.Status413PayloadTooLarge, $"{request.Method} {request.Path}: the body is too large");
-        if (Find(SegmentsOf(context)) is not { } answer)
+        string[] path = SegmentsOf(context);
+        Func<HttpRequest, Task<ApiReply>>? change = FindChange(path);
+        if (change is not null && HttpMethods.IsPatch(request.Method))
+            return change(request);
+        if (Find(path) is not { } answer)
             throw ApiException.NotFound($"{request.Path}: there is no such path");
         if (HttpMethods.IsGet(request.Method))
             return answer(request);
-        if (HttpMethods.IsDelete(request.Method) && SegmentsOf(context) is ["v1", "fqdn", "cache"])
+        if (HttpMethods.IsDelete(request.Method) && path is ["v1", "fqdn", "cache"])
             return CleanNamesAsync(request);
-        context.Response.Headers.Allow = HttpMethods.Get;
-        throw new ApiException(StatusCodes.Status405MethodNotAllowed, $"{request.Method} {request.Path}: only GET is possible");
+        string possible = change is null ? HttpMethods.Get : $"{HttpMethods.Get}, {HttpMethods.Patch}";
+        context.Response.Headers.Allow = possible;
+        throw new ApiException(StatusCodes.Status405MethodNotAllowed, $"{request.Method} {request.Path}: only {possible} is possible");
     }
+
+    private Func<HttpRequest, Task<ApiReply>>? FindChange(string[] path) => path switch
+    {
+        ["v1", "config"] => _changes.NodeAsync,
+        ["v1", "endpoint", .. var id, "config"] when id.Length > 0 => request => _changes.EndpointAsync(Join(id), request),
+        _ => null,
+    };
 
     private Func<HttpRequest, Task<ApiReply>>? Find(string[] path) => path switch
     {
@@ -71,6 +84,7 @@ internal sealed class ApiRoutes(ApiSources sources, ILogger log)
         ["v1", "config"] => Reply(() => ApiReply.Of(ConfigView.Of(sources), AgentJson.Default.DaemonConfig)),
         ["v1", "endpoint"] => Reply(() => ApiReply.Of(_endpoints.All(), AgentJson.Default.IReadOnlyListEndpointModel)),
         // Ids such as pod-name:NAMESPACE/NAME should come escaped, but people do not do that with curl.
+        ["v1", "endpoint", .. var id, "config"] when id.Length > 0 => Reply(() => _changes.Endpoint(Join(id))),
         ["v1", "endpoint", .. var id, "healthz"] when id.Length > 0
             => Reply(() => ApiReply.Of(_endpoints.Get(Join(id)).Status!.Health!, AgentJson.Default.EndpointHealth)),
         ["v1", "endpoint", .. var id, "labels"] when id.Length > 0

@@ -8,7 +8,7 @@ using RoutingMode = Axoneme.Agent.Configuration.RoutingMode;
 
 namespace Axoneme.Agent.Api;
 
-/// <summary>The settings in force. None can be changed while the agent runs.</summary>
+/// <summary>The settings in force. Few can be changed while the agent runs (<see cref="ConfigChanges"/>).</summary>
 internal static class ConfigView
 {
     public static DaemonConfig Of(ApiSources sources)
@@ -16,7 +16,7 @@ internal static class ConfigView
         AgentOptions options = sources.Options;
         LocalNode? local = sources.Running?.Local;
         IReadOnlyDictionary<string, string> settings = Settings(options);
-        var spec = new DaemonConfigSpec(new Dictionary<string, string>(), options.EnablePolicy.ToString().ToLowerInvariant());
+        var spec = new DaemonConfigSpec(ConfigChanges.Now(sources.Control), ConfigChanges.EnforcementNow(sources.Control));
         return new DaemonConfig(spec, new DaemonConfigStatus
         {
             Addressing = new NodeAddressing(
@@ -59,6 +59,16 @@ internal static class ConfigView
         ["enable-hubble"] = Text(options.EnableHubble),
         ["enable-ipv4"] = Text(options.EnableIPv4),
         ["enable-ipv6"] = Text(options.EnableIPv6),
+        ["enable-extended-ip-protocols"] = Text(options.Policies.EnableExtendedProtocols),
+        ["enable-icmp-rules"] = Text(options.Policies.EnableIcmpRules),
+        ["enable-k8s-admin-network-policy"] = Text(options.Policies.EnableAdminNetworkPolicies),
+        ["enable-k8s-cluster-network-policy"] = Text(options.Policies.EnableClusterNetworkPolicies),
+        ["enable-l7-proxy"] = Text(options.Policies.EnableL7Proxy),
+        ["enable-node-selector-labels"] = Text(options.Policies.EnableNodeSelectorLabels),
+        ["enable-sctp"] = Text(options.Policies.EnableSctp),
+        ["node-labels"] = string.Join(' ', options.Policies.NodeLabels),
+        ["policy-audit-mode"] = Text(options.Policies.AuditMode),
+        ["policy-cidr-match-mode"] = options.Policies.CidrMatchesNodes ? "nodes" : "",
         ["enable-k8s-networkpolicy"] = Text(options.EnableNetworkPolicy),
         ["enable-non-default-deny-policies"] = Text(options.EnableNonDefaultDenyPolicies),
         ["enable-policy"] = options.EnablePolicy.ToString().ToLowerInvariant(),

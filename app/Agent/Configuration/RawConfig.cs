@@ -7,6 +7,8 @@ namespace Axoneme.Agent.Configuration;
 /// </summary>
 internal sealed class RawConfig
 {
+    private const string FlagOrigin = "flag --";
+
     private readonly Dictionary<string, (string Value, string Origin)> _settings = [];
 
     /// <summary>Mistakes that do not stop the agent: unknown keys, and known ones whose feature this version lacks.</summary>
@@ -20,9 +22,27 @@ internal sealed class RawConfig
         if (flags.Remove("config-dir", out string? directory))
             config.AddDirectory(directory);
         foreach ((string name, string value) in flags)
-            config._settings[name] = (value, $"flag --{name}");
+            config._settings[name] = (value, $"{FlagOrigin}{name}");
         config.ReportUnusable();
         return config;
+    }
+
+    /// <summary>Puts what objects say for this node over the files; flags still win. Gives those that count.</summary>
+    public IReadOnlyList<ConfigOverride> Apply(IEnumerable<ConfigOverride> overrides)
+    {
+        var applied = new List<ConfigOverride>();
+        foreach (ConfigOverride entry in overrides)
+        {
+            string name = entry.Key.Replace('_', '-').ToLowerInvariant();
+            if (_settings.TryGetValue(name, out (string Value, string Origin) present) && present.Origin.StartsWith(FlagOrigin, StringComparison.Ordinal))
+                continue;
+            _settings[name] = (entry.Value, entry.Source);
+            applied.Add(entry with { Key = name });
+        }
+
+        Warnings.Clear();
+        ReportUnusable();
+        return applied;
     }
 
     public string? Find(string name) => _settings.TryGetValue(name, out (string Value, string Origin) setting) && setting.Value.Length > 0 ? setting.Value : null;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Axoneme.Agent.Ipcache;
 using Axoneme.Datapath;
@@ -32,7 +33,9 @@ internal sealed class PolicyController
     private readonly Channel<(QueuedChange Change, TaskCompletionSource Done)> _updates =
         Channel.CreateUnbounded<(QueuedChange, TaskCompletionSource)>(new UnboundedChannelOptions { SingleReader = true });
 
+    private readonly ConcurrentDictionary<ushort, bool> _audit = new();
     private ushort _proxyPort;
+    private volatile bool _auditsAll;
 
     public PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache)
     {
@@ -51,7 +54,9 @@ internal sealed class PolicyController
             new("Endpoint", p => p.EndpointId.ToString()),
             new("Ingress", p => p.IngressEnforced ? "enforced" : "open"),
             new("Egress", p => p.EgressEnforced ? "enforced" : "open"),
+            new("Audit", p => p.Audit ? "on" : "off"),
             new("Entries", p => p.Entries.Count.ToString()),
+            new("Shadow", p => p.Shadow?.Entries.Count.ToString() ?? ""),
             new("Revision", p => p.Revision.ToString()),
         ]);
 
@@ -152,6 +157,33 @@ internal sealed class PolicyController
         return done.Task;
     }
 
+    /// <summary>Whether what policy would drop passes and is reported, at endpoints that do not say otherwise themselves.</summary>
+    public bool AuditsAll => _auditsAll;
+
+    /// <summary>Whether the endpoint's drops are only reported.</summary>
+    public bool Audits(ushort endpoint) => _audit.TryGetValue(endpoint, out bool own) ? own : _auditsAll;
+
+    /// <summary>Completes when the table has it.</summary>
+    public Task SetAuditAsync(bool audit)
+    {
+        _auditsAll = audit;
+        return QueueAudit();
+    }
+
+    /// <summary>Likewise for one endpoint, until it goes or the agent ends.</summary>
+    public Task SetAuditAsync(ushort endpoint, bool audit)
+    {
+        _audit[endpoint] = audit;
+        return QueueAudit();
+    }
+
+    private Task QueueAudit()
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _updates.Writer.TryWrite((new AuditChange(), done));
+        return done.Task;
+    }
+
     public async Task RunAsync(CancellationToken cancellation)
     {
         await foreach ((QueuedChange change, TaskCompletionSource done) in _updates.Reader.ReadAllAsync(cancellation))
@@ -160,12 +192,16 @@ internal sealed class PolicyController
             {
                 case EndpointRemoval { Endpoint: var endpoint }:
                     Table.Remove(endpoint);
+                    _audit.TryRemove(endpoint, out _);
                     break;
                 case EngineChange { Update: var update }:
                     await PublishAsync(update, cancellation);
                     break;
                 case ProxyMove { Port: var port }:
                     MoveProxy(port);
+                    break;
+                case AuditChange:
+                    ChangeAudit();
                     break;
             }
 
@@ -206,7 +242,7 @@ internal sealed class PolicyController
             foreach (EndpointPolicyChange change in update.Endpoints)
             {
                 writer.TryGet(change.EndpointId, out EndpointPolicy? before);
-                writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase, HasProxy ? _proxyPort : null));
+                writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase, HasProxy ? _proxyPort : null) with { Audit = Audits(change.EndpointId) });
             }
         });
 
@@ -267,6 +303,17 @@ internal sealed class PolicyController
         });
     }
 
+    private void ChangeAudit()
+    {
+        // As with the proxy's port: connections are judged again by a revision that the engine does not know of.
+        RevisionBase++;
+        Table.Write(writer =>
+        {
+            foreach (EndpointPolicy policy in Table.Snapshot().Values.Where(p => p.Audit != Audits(p.EndpointId)))
+                writer.Upsert(PolicyMapTranslation.Renew(policy) with { Audit = Audits(policy.EndpointId) });
+        });
+    }
+
     /// <summary>What changes the table, in the order in which it was decided.</summary>
     private abstract record QueuedChange;
 
@@ -275,4 +322,6 @@ internal sealed class PolicyController
     private sealed record EndpointRemoval(ushort Endpoint) : QueuedChange;
 
     private sealed record ProxyMove(ushort Port) : QueuedChange;
+
+    private sealed record AuditChange : QueuedChange;
 }

@@ -17,7 +17,6 @@ internal static class PolicyMapTranslation
         {
             IngressEnforced = change.Policy.IngressEnforced,
             EgressEnforced = change.Policy.EgressEnforced,
-            Audit = before?.Audit ?? false,
             Entries = Apply(before?.Entries, change.Delta, proxyPort),
             Shadow = change.Policy.Shadow is { } shadow
                 ? new ShadowPolicy
@@ -51,6 +50,9 @@ internal static class PolicyMapTranslation
         ImmutableDictionary<PolicyMapKey, PolicyMapEntry> moved = entries.ToImmutable();
         return moved == policy.Entries ? null : policy with { Entries = moved, Revision = RevisionOf((ulong)policy.Revision + 1) };
     }
+
+    /// <summary>The same policy with another revision: its connections are judged again.</summary>
+    public static EndpointPolicy Renew(EndpointPolicy policy) => policy with { Revision = RevisionOf((ulong)policy.Revision + 1) };
 
     // 0 means in the kernel that there is no policy yet.
     private static uint RevisionOf(ulong revision) => (uint)((revision - 1) % uint.MaxValue) + 1;

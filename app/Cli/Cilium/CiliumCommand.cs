@@ -12,13 +12,13 @@ internal static class CiliumCommand
 
         Commands:
           status               state of the agent (--brief, --verbose, --wait, -o json)
-          endpoint list|get|health
+          endpoint list|get|health|config
           identity list|get
           service list|get
           ip list
           node list
           map list|get
-          policy get|selectors
+          policy get|selectors|list|wait REVISION|validate FILE...
           config [get KEY | KEY=VALUE...]
           lrp list             local redirect policies and what they do on this node
           fqdn cache list|clean, fqdn names   names that pods asked for, and what policies make of them
@@ -70,6 +70,7 @@ internal static class CiliumCommand
             "endpoint" or "ep" => new EndpointCommand(output).RunAsync(rest, cancellation),
             "identity" or "id" => new IdentityCommand(output).RunAsync(rest, cancellation),
             "service" or "svc" => new ServiceCommand(output).RunAsync(rest, cancellation),
+            "policy" when AgentPolicyCommand.Knows(rest) => new AgentPolicyCommand(output, TimeProvider.System).RunAsync(rest, cancellation),
             "ip" or "node" or "map" or "policy" or "config" or "tables" or "statedb" or "version"
                 => new AgentQueryCommand(output).RunAsync(arguments[verb], rest, cancellation),
             "lrp" => new RedirectCommand(output).RunAsync(rest, cancellation),

@@ -3,12 +3,12 @@ using Axoneme.AgentApi;
 
 namespace Axoneme.Cli.Cilium;
 
-/// <summary><c>cilium endpoint list|get|health</c>.</summary>
+/// <summary><c>cilium endpoint list|get|health|config</c>.</summary>
 internal sealed class EndpointCommand(TextWriter output)
 {
     public async Task<int> RunAsync(IReadOnlyList<string> arguments, CancellationToken cancellation)
     {
-        var flags = new AgentFlags("cilium endpoint list|get ID|health ID [flags]");
+        var flags = new AgentFlags("cilium endpoint list|get ID|health ID|config ID [KEY=VALUE...] [flags]");
         string? label = null;
         flags.Set.Value("labels", v => label = v, "LABEL", "only endpoints with this label", 'l').Switch("no-headers", _ => { }, "kept for scripts");
         if (flags.Parse(arguments, output) is not { } rest)
@@ -25,12 +25,33 @@ internal sealed class EndpointCommand(TextWriter output)
             case ["get", string id]:
                 WriteJson([await agent.GetEndpointAsync(id, cancellation).ConfigureAwait(false)], flags);
                 return 0;
+            case ["config", string id]:
+                await PrintConfigAsync(agent, id, flags, cancellation).ConfigureAwait(false);
+                return 0;
+            case ["config", string id, .. var settings] when settings.All(s => s.Contains('=', StringComparison.Ordinal)):
+                await agent.PatchEndpointConfigAsync(
+                    id, new EndpointSpec(settings.Select(s => s.Split('=', 2)).ToDictionary(s => s[0], s => s[1])), cancellation).ConfigureAwait(false);
+                await output.WriteLineAsync($"Endpoint {id} configuration updated successfully").ConfigureAwait(false);
+                return 0;
             case ["health", string id]:
                 PrintHealth(await agent.GetEndpointAsync(id, cancellation).ConfigureAwait(false));
                 return 0;
             default:
-                throw new UserErrorException("usage: cilium endpoint list|get ID|health ID");
+                throw new UserErrorException("usage: cilium endpoint list|get ID|health ID|config ID [KEY=VALUE...]");
         }
+    }
+
+    private async Task PrintConfigAsync(AgentClient agent, string id, AgentFlags flags, CancellationToken cancellation)
+    {
+        EndpointConfigStatus config = await agent.GetEndpointConfigAsync(id, cancellation).ConfigureAwait(false);
+        if (flags.IsStructured)
+        {
+            flags.WriteStructured(output, config, AgentJson.Default.EndpointConfigStatus);
+            return;
+        }
+
+        foreach ((string key, string value) in (config.Realized.Options ?? new Dictionary<string, string>()).OrderBy(o => o.Key, StringComparer.Ordinal))
+            await output.WriteLineAsync($"{key,-34}: {value}").ConfigureAwait(false);
     }
 
     internal void PrintList(IReadOnlyList<EndpointModel> endpoints, AgentFlags flags)

@@ -174,7 +174,8 @@ internal static class TierPolicyTranslation
         }
 
         selectors.Add(SelectorTranslation.Nodes(context, path, nodes));
-        List<LabelRequirement> own = SelectorTranslation.Requirements(context, path, nodes, NodeLabels.Source);
+        // The own node's identity has the labels of its Node object as those of Kubernetes.
+        List<LabelRequirement> own = SelectorTranslation.Requirements(context, path, nodes, Label.Kubernetes);
         own.Add(LabelRequirement.Exists(Label.Reserved, "host"));
         selectors.Add(new LabelsSelector(own));
     }

@@ -18,7 +18,10 @@ public sealed class ApiServerTests
     [InlineData("GET", "/v1/healthz/", 404)]
     [InlineData("GET", "/v1/tables/nodes/more", 404)]
     [InlineData("POST", "/v1/nothing", 404)]
-    [InlineData("PATCH", "/v1/config", 405)]
+    [InlineData("PUT", "/v1/config", 405)]
+    [InlineData("PATCH", "/v1/config", 400)]
+    [InlineData("PATCH", "/v1/endpoint/872/config", 400)]
+    [InlineData("PATCH", "/v1/endpoint/872", 405)]
     [InlineData("DELETE", "/v1/endpoint/872", 405)]
     [InlineData("PUT", "/v1/policy", 405)]
     public async Task What_does_not_exist_is_refused_by_name(string method, string path, int code)
