@@ -8,5 +8,6 @@ namespace Axoneme.Proxy;
 internal static class Marks
 {
     /// <summary>Of packets that the proxy sends: the upper half has the low half of the identity in whose name it speaks, the lowest byte the rest.</summary>
-    public static uint Of(SecurityIdentity identity) => (uint)PacketMark.FromProxy | (identity.Value << (int)PacketMark.PayloadShift) | ((identity.Value >> 16) & 0xFF);
+    public static uint Of(SecurityIdentity identity)
+        => (uint)PacketMark.FromProxy | (identity.Value << (int)PacketMark.PayloadShift) | ((identity.Value >> 16) & 0xFF);
 }

@@ -233,7 +233,7 @@ public sealed class ServingTests : IDisposable
         {
             TestPod.Send(socket, TestPod.Question("silent.example"));
             // The kernel's buffers are to lose none of them.
-            if (i % 200 == 199)
+            if (i % 400 == 399)
                 await agent.WaitForAsync<Counters>(c => c.Received > i, _limit.Token);
         }
 
