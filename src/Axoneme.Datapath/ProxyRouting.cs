@@ -11,7 +11,8 @@ namespace Axoneme.Datapath;
 /// </summary>
 internal sealed class ProxyRouting(DatapathOptions options, RouteNetlink netlink)
 {
-    /// <summary>Before the main table (32766), behind the local one (0), which has the right answer for the node's own addresses.</summary>
+    // Before the main table (32766), behind the local one (0), which has the right answer for the node's own addresses.
+    private const uint WayBackPriority = 8;
     private const uint Priority = 9;
 
     private const uint Table = 2004;
@@ -28,18 +29,18 @@ internal sealed class ProxyRouting(DatapathOptions options, RouteNetlink netlink
     /// <summary>Removes what any run made; routes go with all others of ours.</summary>
     public void Remove()
     {
-        netlink.DeleteRule(Rule(isV6: false));
-        netlink.DeleteRule(Rule(isV6: true));
+        foreach (RoutingRule rule in Rules(isV6: false).Concat(Rules(isV6: true)))
+            netlink.DeleteRule(rule);
     }
 
     private void Ensure(bool isV6, bool isEnabled, DatapathReport report)
     {
         string family = isV6 ? "IPv6" : "IPv4";
-        bool hasRule = netlink.ListRules(isV6).Contains(Rule(isV6));
+        IReadOnlyList<RoutingRule> present = netlink.ListRules(isV6);
         if (!isEnabled)
         {
-            if (hasRule && netlink.DeleteRule(Rule(isV6)))
-                report.AddRepaired($"rule of the proxy for {family} was removed");
+            foreach (RoutingRule rule in Rules(isV6).Where(r => present.Contains(r) && netlink.DeleteRule(r)))
+                report.AddRepaired($"rule {rule.Priority} of the proxy for {family} was removed");
             return;
         }
 
@@ -51,17 +52,22 @@ internal sealed class ProxyRouting(DatapathOptions options, RouteNetlink netlink
             report.AddCreated($"route to the proxy for {family}");
         }
 
-        if (hasRule)
-            report.AddAdopted($"rule of the proxy for {family}");
-        else if (netlink.AddRule(Rule(isV6)))
-            report.AddCreated($"rule of the proxy for {family}");
+        foreach (RoutingRule rule in Rules(isV6))
+        {
+            if (present.Contains(rule))
+                report.AddAdopted($"rule {rule.Priority} of the proxy for {family}");
+            else if (netlink.AddRule(rule))
+                report.AddCreated($"rule {rule.Priority} of the proxy for {family}");
+        }
     }
 
-    private static RoutingRule Rule(bool isV6) => new(isV6, Priority, Table)
+    private static RoutingRule[] Rules(bool isV6)
     {
-        Mark = (uint)PacketMark.ToProxy,
-        MarkMask = (uint)PacketMark.KindMask,
-    };
+        var marked = new RoutingRule(isV6, Priority, Table) { Mark = (uint)PacketMark.ToProxy, MarkMask = (uint)PacketMark.KindMask };
+        // Where src_valid_mark is set, as wg-quick does, reverse-path checks ask with the packet's mark how its source is reached. They ask as
+        // if from the loopback device, by which no packet for the proxy comes in.
+        return [marked with { Priority = WayBackPriority, Table = RouteTable.Main, InputDevice = "lo" }, marked];
+    }
 
     private Route LocalRoute(bool isV6) => new(IpPrefix.Parse(isV6 ? "::/0" : "0.0.0.0/0"))
     {

@@ -63,6 +63,31 @@ public sealed class NodeTests
         Assert.Empty(node.Repair().Created);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Way_to_the_proxy_comes_back_and_goes_with_its_family(bool isV6)
+    {
+        using var test = new TestNode();
+        using (NodeDatapath node = test.Start())
+        {
+            RoutingRule[] rules = [.. node.Netlink.ListRules(isV6).Where(r => r.Protocol == RouteProtocol.Axoneme)];
+            Route route = Assert.Single(node.Netlink.ListRoutes(isV6, table: 2004));
+            Assert.Equal([(8u, 254u), (9u, 2004u)], rules.Select(r => (r.Priority, r.Table)).Order());
+            Assert.All(rules, r => Assert.Equal((0x200u, 0xF00u), (r.Mark, r.MarkMask)));
+            Assert.True(node.Netlink.DeleteRule(rules[0]));
+            Assert.True(node.Netlink.DeleteRoute(route));
+            Assert.Equal(2, node.Repair().Created.Count);
+            Assert.Equal([route], node.Netlink.ListRoutes(isV6, table: 2004));
+            Assert.Empty(node.Repair().Created);
+        }
+
+        test.Options = isV6 ? test.Options with { EnableIPv6 = false } : test.Options with { EnableIPv4 = false };
+        using NodeDatapath without = test.Start();
+        Assert.DoesNotContain(without.Netlink.ListRules(isV6), r => r.Protocol == RouteProtocol.Axoneme);
+        Assert.Contains(without.Netlink.ListRules(!isV6), r => r.Protocol == RouteProtocol.Axoneme);
+    }
+
     [Fact]
     public void Missing_uplink_is_named()
     {
@@ -81,6 +106,8 @@ public sealed class NodeTests
         node.Uninstall();
         Assert.Equal(["lo"], node.Netlink.ListLinks().Where(l => l.Kind is "veth" or "vxlan" || l.Name == "lo").Select(l => l.Name));
         Assert.DoesNotContain(node.Netlink.ListRoutes(0), r => r.Protocol == RouteProtocol.Axoneme);
+        foreach (bool isV6 in new[] { false, true })
+            Assert.DoesNotContain(node.Netlink.ListRules(isV6), r => r.Protocol == RouteProtocol.Axoneme);
         // The kernel puts maps.debug and progs.debug into every bpffs.
         Assert.DoesNotContain(Directory.EnumerateFiles(test.Options.BpfRoot, "*", SearchOption.AllDirectories),
             f => !f.EndsWith(".debug", StringComparison.Ordinal));

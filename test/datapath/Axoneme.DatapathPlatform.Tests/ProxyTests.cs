@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
+using Axoneme.Linux;
 using Axoneme.Network;
 
 namespace Axoneme.DatapathPlatform.Tests;
@@ -54,6 +55,18 @@ public sealed class ProxyTests
 
             Assert.Equal(2, proxy.Questions);
         }
+    }
+
+    /// <summary>wg-quick has the mark count for the look-up of the way back, too.</summary>
+    [Theory]
+    [InlineData(ServerPlace.SameNode)]
+    [InlineData(ServerPlace.World)]
+    public async Task Marks_may_count_on_the_way_back(ServerPlace place)
+    {
+        using ProxyScene scene = await ProxyScene.CreateAsync(place, Cancellation);
+        scene.Host.Run(() => Sysctl.Write("net/ipv4/conf/all/src_valid_mark", "1"));
+        using TransparentProxy proxy = scene.StartProxy(isV6: false);
+        Assert.Equal($"proxied {ProxyScene.SeenAs(place, isV6: false)} hello", scene.Ask(ProxyScene.ServerAddress(place, isV6: false), isTcp: false));
     }
 
     [Fact]
