@@ -78,10 +78,21 @@ internal sealed class DnsProxyLink : IDisposable
             await _contact.Task.WaitAsync(patience, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
-    public Task RunAsync(CancellationToken cancellation) => Task.WhenAll(
-        StayConnectedAsync(cancellation),
-        AcknowledgeAsync(cancellation),
-        _endpoints.FollowAsync(change => EndpointChangedAsync(change, cancellation), _log, cancellation));
+    /// <summary>Works until cancelled; when a part fails, all end.</summary>
+    public async Task RunAsync(CancellationToken cancellation)
+    {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Task[] parts =
+        [
+            StayConnectedAsync(ending.Token),
+            AcknowledgeAsync(ending.Token),
+            _endpoints.FollowAsync(change => EndpointChangedAsync(change, ending.Token), _log, ending.Token),
+        ];
+        Task first = await Task.WhenAny(parts);
+        await ending.CancelAsync();
+        await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await first;
+    }
 
     /// <summary>Takes the rules of endpoints away that need none any more. To be called from time to time.</summary>
     public async Task PruneAsync(CancellationToken cancellation)
@@ -246,9 +257,10 @@ internal sealed class DnsProxyLink : IDisposable
                 break;
             case Queries queries:
                 LostQueries += queries.Lost;
-                foreach (QueryRecord record in queries.Records)
+                QueryRecord[] records = [.. queries.Records.Select(Complete)];
+                foreach (QueryRecord record in records)
                     OnQuery(record);
-                _ = _policies.ChangeAsync(engine => LearnAsides(engine, queries));
+                _ = _policies.ChangeAsync(engine => LearnAsides(engine, records));
                 break;
             case Counters counters:
                 Counters = counters;
@@ -283,15 +295,23 @@ internal sealed class DnsProxyLink : IDisposable
     }
 
     // The proxy learns only what a rule needs now. What else was asked for is good for flows, and for rules to come.
-    private void LearnAsides(PolicyEngine engine, Queries queries)
+    private void LearnAsides(PolicyEngine engine, QueryRecord[] records)
     {
-        foreach (QueryRecord record in queries.Records.Where(r => r.Outcome == QueryOutcome.Answered && r.Addresses.Count > 0))
+        foreach (QueryRecord record in records.Where(r => r.Outcome == QueryOutcome.Answered && r.Addresses.Count > 0))
         {
             DateTimeOffset at = DateTimeOffset.FromUnixTimeMilliseconds(record.Time / 1000);
             engine.Names.Learn(record.Name, record.Addresses, record.Endpoint, at, TimeSpan.FromSeconds(record.Ttl));
             Names.Add(record.Name, record.Addresses);
         }
     }
+
+    // Lists that a message leaves out are null when it is read: generated readers do not keep the initial values of properties.
+    private static QueryRecord Complete(QueryRecord record) => record with
+    {
+        Addresses = record.Addresses ?? [],
+        AnswerTypes = record.AnswerTypes ?? [],
+        Cnames = record.Cnames ?? [],
+    };
 
     private static NameEntry EntryOf(CachedMapping mapping) => new(
         mapping.Name,

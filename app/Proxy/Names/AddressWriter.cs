@@ -91,7 +91,7 @@ internal sealed class PinnedIpcache(string bpfRoot) : IAddressTable, IDisposable
         {
             if (_maps is not { } maps)
                 return WriteOutcome.Failed;
-            bool isThere = TryLookUp(maps, address, out IpcacheInfo current, out bool isExact);
+            bool isThere = TryLookUp(maps, address, out IpcacheInfo current, out bool isExact) && !IsWorld(current, isExact);
             if (isThere && !(isExact && earlier is { } own && own.Value == current.Identity))
                 return WriteOutcome.Present;
             var info = new IpcacheInfo { Identity = identity.Value };
@@ -137,6 +137,11 @@ internal sealed class PinnedIpcache(string bpfRoot) : IAddressTable, IDisposable
             new BpfMap<Ipcache4Key, IpcacheInfo>(opened[0]), new BpfMap<Ipcache6Key, IpcacheInfo>(opened[1]),
             new BpfMap<Ipcache4Prefix, IpcacheInfo>(opened[2]), new BpfMap<Ipcache6Prefix, IpcacheInfo>(opened[3]));
     }
+
+    // The table has an entry for everything outside, which says that nobody knows the address better.
+    private static bool IsWorld(in IpcacheInfo info, bool isExact)
+        => !isExact && new SecurityIdentity(info.Identity) is var id
+            && (id == SecurityIdentity.World || id == SecurityIdentity.WorldIPv4 || id == SecurityIdentity.WorldIPv6);
 
     private static bool TryLookUp(Maps maps, IpAddress address, out IpcacheInfo info, out bool isExact)
     {

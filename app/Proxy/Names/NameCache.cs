@@ -294,7 +294,7 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
         SecurityIdentity? earlier = _written.TryGetValue(address, out SecurityIdentity own) ? own : null;
         if (_selectors.IsCovered(address))
             return;
-        if (!_selectors.TryFindIdentity(patterns, out SecurityIdentity identity))
+        if (!_selectors.TryFindIdentity(patterns, address.IsV6, out SecurityIdentity identity))
         {
             UnwrittenAddresses++;
             return;

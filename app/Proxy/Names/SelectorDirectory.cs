@@ -14,7 +14,8 @@ internal sealed class SelectorDirectory
     private readonly DnsPattern[] _patterns;
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _names;
     private readonly int[] _wildcards;
-    private readonly Dictionary<string, SecurityIdentity> _identities = [];
+    private readonly Dictionary<string, SecurityIdentity> _identitiesV4 = [];
+    private readonly Dictionary<string, SecurityIdentity> _identitiesV6 = [];
     private readonly IpPrefix[] _prefixes;
 
     public static readonly SelectorDirectory Empty = new([], []);
@@ -29,7 +30,13 @@ internal sealed class SelectorDirectory
         _wildcards = [.. Enumerable.Range(0, _patterns.Length).Where(i => !_patterns[i].IsName)];
         _prefixes = [.. prefixes];
         foreach (SelectorSet set in sets.Where(s => s.Prefix is null && s.Identity.Value != 0))
-            _identities[KeyOf(set.Patterns.Distinct().Select(p => Array.BinarySearch(_patterns, p)).Order())] = set.Identity;
+        {
+            string key = KeyOf(set.Patterns.Distinct().Select(p => Array.BinarySearch(_patterns, p)).Order());
+            if (set.IsV6 != true)
+                _identitiesV4[key] = set.Identity;
+            if (set.IsV6 != false)
+                _identitiesV6[key] = set.Identity;
+        }
     }
 
     public IReadOnlyList<SelectorSet> Sets { get; }
@@ -57,7 +64,10 @@ internal sealed class SelectorDirectory
 
     /// <summary>The identity of addresses that have exactly these patterns and no prefix.</summary>
     /// <param name="patterns">Ascending.</param>
-    public bool TryFindIdentity(IEnumerable<int> patterns, out SecurityIdentity identity) => _identities.TryGetValue(KeyOf(patterns), out identity);
+    /// <param name="isV6">Family of the addresses, which may have identities of their own.</param>
+    /// <param name="identity">Set when true is returned.</param>
+    public bool TryFindIdentity(IEnumerable<int> patterns, bool isV6, out SecurityIdentity identity)
+        => (isV6 ? _identitiesV6 : _identitiesV4).TryGetValue(KeyOf(patterns), out identity);
 
     /// <summary>Whether a CIDR policy covers the address.</summary>
     public bool IsCovered(IpAddress address) => Array.Exists(_prefixes, p => p.Contains(address));

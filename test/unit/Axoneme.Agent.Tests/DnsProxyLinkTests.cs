@@ -173,6 +173,26 @@ public sealed class DnsProxyLinkTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Refused_question_without_lists_is_reported_and_ends_nothing()
+    {
+        var seen = Channel.CreateUnbounded<QueryRecord>();
+        _link.OnQuery = record => seen.Writer.TryWrite(record);
+        AddRules("*.example.org");
+        AddEndpoint();
+        Start();
+        await _controller.ReleaseAsync();
+        await ToldAsync<SnapshotEnd>();
+        // As the proxy writes it: what is empty is left out.
+        byte[] json = """{"kind":"queries","records":[{"time":1,"endpoint":4,"client":{"address":"10.0.0.4","port":4000,"protocol":"Udp"},"server":{"address":"10.0.0.53","port":53,"protocol":"Udp"},"serverIdentity":400,"name":"evil.test","queryType":1,"outcome":"Refused","rcode":5}],"lost":0}"""u8.ToArray();
+        await _agent!.SendJsonAsync(json, _stop.Token);
+        QueryRecord record = await seen.Reader.ReadAsync(_stop.Token).AsTask().WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.Empty(record.Cnames);
+        Assert.Empty(record.Addresses);
+        AddRules("a.example.org");
+        Assert.Single((await ToldAsync<UpdateEndpoints>()).Upsert);
+    }
+
+    [Fact]
     public void Saved_names_and_their_numbers_survive_the_agent()
     {
         var file = new NamesFile(_folder, NullLogger<NamesFile>.Instance);
