@@ -20,6 +20,7 @@ internal sealed class HostFirewall
     private readonly HostPolicyGate _gate;
     private readonly HostPolicyGuard _guard;
     private readonly ILogger _log;
+    private PolicyTarget? _kernel;
 
     /// <param name="control">Policies and the API.</param>
     /// <param name="options">Of the agent.</param>
@@ -35,7 +36,7 @@ internal sealed class HostFirewall
         var trial = new HostPolicyTrial(_options.ConfirmTimeout);
         _gate = new HostPolicyGate(trial, () => host.Labels);
         var checks = new HostPolicyChecks(_options, control.Ipcache, control.Policies, connect, new HostPolicyReach((uint)options.ClusterId));
-        var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events);
+        var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events, IsInKernel);
         _guard = new HostPolicyGuard(parts, host.Id, control.Engine, TimeProvider.System, log);
     }
 
@@ -51,7 +52,8 @@ internal sealed class HostFirewall
         SavedHostPolicy saved = _file.Load();
         if (await TryGoBackAsync(saved, maps, cancellation))
             _log.LogWarning("The agent ended while the node's policy was on trial: the confirmed one is in force until the API was asked");
-        _guard.Restore(saved, new PolicyTarget(maps).Read(_host.Id));
+        _kernel = new PolicyTarget(maps);
+        _guard.Restore(saved, _kernel.Read(_host.Id));
         _control.Repository.Amend = _gate.Amend;
         // Held back by the controller until rules and identities are complete.
         _ = _control.Policies.ChangeAsync(engine =>
@@ -73,6 +75,8 @@ internal sealed class HostFirewall
         if (await TryGoBackAsync(_file.Load(), maps, CancellationToken.None))
             _log.LogWarning("The agent ends while the node's policy is on trial: the confirmed one is in force again");
     }
+
+    private bool IsInKernel(EndpointPolicy policy) => _kernel?.Read(_host.Id) is { } actual && _kernel.IsSame(policy, actual);
 
     private async Task<bool> TryGoBackAsync(SavedHostPolicy saved, DatapathMaps maps, CancellationToken cancellation)
     {

@@ -21,7 +21,8 @@ internal sealed record HostPolicyParts(
     HostPolicyFile File,
     PolicyController Policies,
     ClusterState Cluster,
-    EventRecorder Events);
+    EventRecorder Events,
+    Func<EndpointPolicy, bool> IsInKernel);
 
 /// <summary>
 /// Watches over changes of the node's own policy: writes down what to go back to before a change is in force, looks whether it cuts anybody
@@ -38,7 +39,6 @@ internal sealed class HostPolicyGuard(
     public const string ModuleName = "host-policy";
 
     private static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan KernelPatience = TimeSpan.FromSeconds(2);
 
     private readonly Channel<bool> _begun = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private ImmutableDictionary<string, string> _objects = ImmutableDictionary<string, string>.Empty;
@@ -91,11 +91,18 @@ internal sealed class HostPolicyGuard(
     private async Task CheckAsync(string version, CancellationToken cancellation)
     {
         ManagementAccess access = Observe();
-        await WaitForKernelAsync(cancellation);
+        // What is published after this was queued behind the change that began the trial.
+        await parts.Policies.WhenReleased.WaitAsync(cancellation);
+        await parts.Policies.ChangeAsync(static _ => { });
         while (true)
         {
             EndpointPolicy policy = parts.Policies.Table.Snapshot().Find(endpoint) ?? _confirmed;
-            IReadOnlyList<string> failures = await parts.Checks.RunAsync(_confirmed, policy, access, cancellation);
+            IReadOnlyList<string> failures = parts.IsInKernel(policy)
+                ? await parts.Checks.RunAsync(_confirmed, policy, access, cancellation)
+                : ["the kernel did not take it"];
+            // The policy moves with the identities that it speaks of, and what was seen has to be of one and the same.
+            if (failures.Count == 0 && !parts.IsInKernel(policy))
+                failures = ["the kernel did not take it"];
             TrialStep step = TrialStep.Waiting;
             bool isCurrent = false;
             await parts.Policies.ChangeAsync(_ =>
@@ -248,22 +255,6 @@ internal sealed class HostPolicyGuard(
         {
             log.LogWarning("Sessions of the node cannot be listed, so that a policy that ends them is not noticed: {Reason}", e.Message);
             return new ManagementAccess([], []);
-        }
-    }
-
-    private async Task WaitForKernelAsync(CancellationToken cancellation)
-    {
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        patience.CancelAfter(KernelPatience);
-        try
-        {
-            // The row is there once the change that began the trial has been published.
-            await parts.Policies.ChangeAsync(static _ => { }).WaitAsync(patience.Token);
-            await parts.Policies.WhenInKernelAsync(endpoint, parts.Policies.Table.Snapshot().RevisionOf(endpoint), patience.Token);
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            // The reconciler reports what is stuck; what the kernel has meanwhile is looked at all the same.
         }
     }
 }
