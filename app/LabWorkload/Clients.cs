@@ -15,9 +15,16 @@ internal static class Clients
     {
         using var handler = new SocketsHttpHandler { UseProxy = false, UseCookies = false };
         using var client = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(timeoutSeconds) };
-        using HttpResponseMessage response = await client.GetAsync(new Uri(url));
-        Console.Out.Write(await response.Content.ReadAsStringAsync());
-        return response.IsSuccessStatusCode ? 0 : 1;
+        try
+        {
+            using HttpResponseMessage response = await client.GetAsync(new Uri(url));
+            Console.Out.Write(await response.Content.ReadAsStringAsync());
+            return response.IsSuccessStatusCode ? 0 : 1;
+        }
+        catch (TaskCanceledException e) when (e.InnerException is TimeoutException)
+        {
+            throw new TimeoutException($"{url}: no answer within {timeoutSeconds} s", e);
+        }
     }
 
     public static async Task<int> PingAsync(string host, int count, int bytes)

@@ -123,6 +123,7 @@ internal static class UpCommand
         {
             Console.WriteLine("  sudo ./axoneme lab exec client -- axl get http://echo:8080/");
             Console.WriteLine("  sudo ./axoneme lab exec intruder -- axl get http://echo:8080/     # a policy forbids it");
+            Console.WriteLine("  sudo ./axoneme lab outside -- axl get http://172.30.0.11:30080/   # by a port of a node");
         }
 
         Console.WriteLine("  sudo ./axoneme lab node node1 -- cilium status");
