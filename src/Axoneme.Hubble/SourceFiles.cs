@@ -19,6 +19,11 @@ internal static class SourceFiles
         SourceFile.Nat => "nat.h",
         SourceFile.Forward => "forward.h",
         SourceFile.Icmp => "icmp.h",
+        SourceFile.Xdp => "xdp.c",
+        SourceFile.NodePort => "node_port.h",
+        SourceFile.Masquerade => "masquerade.h",
+        SourceFile.Dsr => "dsr.h",
+        SourceFile.Proxy => "proxy.h",
         SourceFile.HostPolicy => "host_policy.h",
         _ => $"unknown({file})",
     };

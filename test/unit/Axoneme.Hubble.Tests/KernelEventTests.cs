@@ -42,6 +42,11 @@ public sealed class KernelEventTests
     }
 
     [Fact]
+    public void Every_source_of_the_programs_has_a_name()
+        => Assert.All(Enum.GetValues<SourceFile>().Where(f => f != SourceFile.Unknown), f => Assert.EndsWith(
+            f is SourceFile.Pod or SourceFile.Host or SourceFile.Overlay or SourceFile.Endpoint or SourceFile.Xdp ? ".c" : ".h", SourceFiles.NameOf((byte)f)));
+
+    [Fact]
     public void Samples_of_any_length_and_content_never_fail()
     {
         var random = new Random(3);
