@@ -72,6 +72,14 @@ internal sealed class PolicyViews(ApiSources sources)
         json.WriteString("endpointSelector", rule.Subject.Text);
         json.WriteString("direction", rule.Direction.ToString().ToLowerInvariant());
         json.WriteString("action", rule.Action.ToString().ToLowerInvariant());
+        if (rule.Tier != PolicyTier.Normal)
+        {
+            json.WriteString("tier", rule.Tier.ToString());
+            json.WriteNumber("order", rule.Order);
+        }
+
+        if (rule.Shadow)
+            json.WriteBoolean("shadow", true);
         json.WriteBoolean("enableDefaultDeny", rule.DefaultDeny);
         // Without peers a rule is about everybody, with none of them about nobody.
         if (rule.Peers is { } peers)
