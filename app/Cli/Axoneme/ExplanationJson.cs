@@ -34,7 +34,7 @@ internal static class ExplanationJson
         {
             json["change"] = new JsonObject
             {
-                ["verdict"] = explanation.Denied ? "allowed" : "denied",
+                ["verdict"] = explanation.Allowed ? "denied" : "allowed",
                 ["flips"] = change.Flips,
                 ["remove"] = List(change.Changed.Select(c => Rule(c.Rule))),
                 ["add"] = List(change.Added.Select(a => PolicyManifest.WithoutComments(a)!)),

@@ -118,11 +118,11 @@ internal sealed class ExplanationText(TextWriter output)
 
     private void WriteChange(Explanation explanation, VerdictChange change)
     {
-        string wanted = explanation.Denied ? "allow" : "deny";
+        string wanted = explanation.Allowed ? "deny" : "allow";
         output.WriteLine();
         if (!change.Flips)
         {
-            output.WriteLine($"No rule of a policy would {wanted} it: {(explanation.Denied ? "the present rules have to be changed" : "neither end has a policy here")}.");
+            output.WriteLine($"No rule of a policy would {wanted} it: {(explanation.Allowed ? "neither end has a policy here" : "the present rules have to be changed")}.");
             if (change.Changed.IsEmpty)
                 return;
         }
@@ -136,7 +136,7 @@ internal sealed class ExplanationText(TextWriter output)
 
         if (change.Added.IsEmpty)
             return;
-        ImmutableArray<RuleOrigin> allowing = explanation.Denied ? [] : [.. explanation.Paths.SelectMany(p => p.Egress.Deciding.Concat(p.Ingress.Deciding)).Distinct()];
+        ImmutableArray<RuleOrigin> allowing = !explanation.Allowed ? [] : [.. explanation.Paths.SelectMany(p => p.Egress.Deciding.Concat(p.Ingress.Deciding)).Distinct()];
         if (!allowing.IsEmpty)
             output.WriteLine($"It is allowed by {string.Join(", ", allowing)}; without touching what else these allow:");
         output.WriteLine($"The smallest {(change.Changed.IsEmpty ? "" : "further ")}change that would {wanted} it:");

@@ -27,11 +27,14 @@ public sealed class SmallestChange(ClusterObjects objects)
     // Two ends, each with an allow to add, and rules in the way of it; whatever needs more is not a small change.
     private const int MaximalSteps = 16;
 
+    /// <summary>For a connection that does not pass to every backend an allow, otherwise a deny.</summary>
     public VerdictChange Find(Explanation explanation)
     {
         ArgumentNullException.ThrowIfNull(explanation);
-        ConnectionPath path = explanation.Denied ? explanation.Paths[0] : explanation.Paths.First(p => p.Allowed);
-        return explanation.Denied ? Allow(path) : Deny(path);
+        var nothing = new VerdictChange([], [], Flips: true);
+        return explanation.Allowed
+            ? explanation.Paths.Aggregate(nothing, Deny)
+            : explanation.Paths.Where(p => !p.Allowed).Aggregate(nothing, Allow);
     }
 
     /// <summary>The present objects with the change made.</summary>
@@ -43,49 +46,63 @@ public sealed class SmallestChange(ClusterObjects objects)
         return change.Changed.Aggregate(objects, (o, rule) => RuleRemoval.Remove(o, rule.Rule));
     }
 
-    private VerdictChange Allow(ConnectionPath wanted)
+    private VerdictChange Allow(VerdictChange change, ConnectionPath wanted)
     {
-        var change = new VerdictChange([], [], false);
         for (int step = 0; step < MaximalSteps; step++)
         {
             ConnectionPath path = Replay(change, wanted);
             if (path.Allowed)
-                return change with { Flips = true };
+                return change;
             Decision decision = path.Egress.Allows ? path.Ingress : path.Egress;
             VerdictChange next = decision.Kind == DecisionKind.DefaultDeny
-                ? change with { Added = [.. change.Added.Append(AllowAt(decision, path)).DistinctBy(NameOf)] }
-                : change with { Changed = [.. change.Changed.Concat(decision.Rules.Where(r => r.Decides).Select(ToChange)).DistinctBy(c => c.Rule)] };
+                ? Add(change, AllowAt(decision, path))
+                : Change(change, decision.Rules.Where(r => r.Decides));
             // What is there already did not help, and will not.
             if (next.Added.Length + next.Changed.Length == change.Added.Length + change.Changed.Length)
                 break;
             change = next;
         }
 
-        return change;
+        return change with { Flips = false };
     }
 
     // The end that is easier to hold on to: the receiver, unless it is outside.
-    private VerdictChange Deny(ConnectionPath path)
+    private VerdictChange Deny(VerdictChange change, ConnectionPath path)
     {
         Decision decision = path.Ingress.Kind != DecisionKind.NotPoliced ? path.Ingress : path.Egress;
         if (decision.Kind == DecisionKind.NotPoliced)
-            return new VerdictChange([], [], false);
-        var change = new VerdictChange([DenyAt(decision, path)], [], false);
+            return change with { Flips = false };
+        change = Add(change, DenyAt(decision, path));
         for (int step = 0; step < MaximalSteps; step++)
         {
             ConnectionPath now = Replay(change, path);
             if (!now.Allowed)
-                return change with { Flips = true };
+                return change;
             // Only an earlier tier outdoes a deny.
             Decision remaining = decision.Direction == TrafficDirection.Ingress ? now.Ingress : now.Egress;
-            RuleToChange[] stronger = [.. remaining.Rules.Where(r => r.Decides).Select(ToChange)];
-            if (stronger.Length == 0)
+            VerdictChange next = Change(change, remaining.Rules.Where(r => r.Decides));
+            if (next.Changed.Length == change.Changed.Length)
                 break;
-            change = change with { Changed = change.Changed.AddRange(stronger) };
+            change = next;
         }
 
-        return change;
+        return change with { Flips = false };
     }
+
+    // Applications may share a name; policies of one namespace may not.
+    private static VerdictChange Add(VerdictChange change, JsonObject policy)
+    {
+        if (change.Added.Any(a => JsonNode.DeepEquals(a, policy)))
+            return change;
+        string name = policy["metadata"]!["name"]!.GetValue<string>();
+        int same = change.Added.Count(a => NameOf(a).StartsWith(NameOf(policy), StringComparison.Ordinal));
+        if (same > 0)
+            policy["metadata"]!["name"] = $"{name}-{same + 1}";
+        return change with { Added = change.Added.Add(policy) };
+    }
+
+    private static VerdictChange Change(VerdictChange change, IEnumerable<RuleCheck> rules)
+        => change with { Changed = [.. change.Changed.Concat(rules.Select(ToChange)).DistinctBy(c => c.Rule)] };
 
     private ConnectionPath Replay(VerdictChange change, ConnectionPath path)
     {

@@ -58,6 +58,26 @@ public sealed class ExplainTests : IDisposable
     }
 
     [Fact]
+    public async Task Backends_that_policies_treat_differently_are_told_apart()
+    {
+        _shop.Add("more.yaml", """
+            {apiVersion: v1, kind: Pod, metadata: {name: open-0, namespace: shop, labels: {app: open, set: all}}, status: {podIP: 10.244.2.20}}
+            ---
+            {apiVersion: v1, kind: Pod, metadata: {name: shut-0, namespace: shop, labels: {app: shut, set: all}}, status: {podIP: 10.244.2.21}}
+            ---
+            {apiVersion: v1, kind: Service, metadata: {name: all, namespace: shop}, spec: {clusterIP: 10.96.0.21, selector: {set: all}, ports: [{port: 80}]}}
+            ---
+            {apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: shut, namespace: shop}, spec: {podSelector: {matchLabels: {app: shut}}}}
+            """);
+        string text = await ExplainAsync("monitoring/scraper-0", "10.96.0.21", "80");
+        Assert.StartsWith("DEPENDS ON THE BACKEND: monitoring/scraper-0 -> 10.96.0.21 port 80/TCP\n", text, StringComparison.Ordinal);
+        Assert.Contains("\nBackend 1 of 2: allowed\n", text, StringComparison.Ordinal);
+        Assert.Contains("\nBackend 2 of 2: denied\n", text, StringComparison.Ordinal);
+        _shop.Add("change.yaml", text[text.IndexOf("apiVersion", StringComparison.Ordinal)..]);
+        Assert.StartsWith("ALLOWED: ", await ExplainAsync("monitoring/scraper-0", "10.96.0.21", "80"), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_deny_rule_has_to_go_before_anything_helps()
     {
         string text = await ExplainAsync("monitoring/scraper-0", "shop/db-0", "sql");
