@@ -37,7 +37,7 @@ internal sealed class ProxyScene : IDisposable
 
     private readonly TestNode _test;
     private readonly TestNode? _other;
-    private readonly NodeDatapath? _otherNode;
+    private NodeDatapath? _otherNode;
     private readonly List<EchoServer> _servers = [];
     private readonly ServerPlace _place;
     private NetworkNamespace _home = null!;
@@ -59,12 +59,9 @@ internal sealed class ProxyScene : IDisposable
             Connect(_test, _other);
         }
 
-        Node = _test.Start();
-        if (place is ServerPlace.OtherNode or ServerPlace.BehindTunnel)
-            _otherNode = _other!.Start();
     }
 
-    public NodeDatapath Node { get; }
+    public NodeDatapath Node { get; private set; } = null!;
 
     public NetworkNamespace Host => _test.Host;
 
@@ -76,6 +73,9 @@ internal sealed class ProxyScene : IDisposable
         var scene = new ProxyScene(place, balancesPackets);
         try
         {
+            scene.Node = scene._test.Start();
+            if (place is ServerPlace.OtherNode or ServerPlace.BehindTunnel)
+                scene._otherNode = scene._other!.Start();
             scene.Client = await scene._test.AddPodAsync(scene.Node, ClientId, cancellation);
             await scene.AddServerAsync(place, cancellation);
             await scene.RedirectAsync(ProxyPort, cancellation);
@@ -201,7 +201,8 @@ internal sealed class ProxyScene : IDisposable
     public void Dispose()
     {
         _servers.ForEach(s => s.Dispose());
-        Node.Dispose();
+        // Null when it did not start.
+        Node?.Dispose();
         _otherNode?.Dispose();
         _other?.Dispose();
         _test.Dispose();
