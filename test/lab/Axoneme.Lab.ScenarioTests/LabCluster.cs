@@ -199,6 +199,16 @@ public sealed class HybridLab() : LabCluster(
     public static string ExceptionFile { get; } = Path.Combine(Path.GetTempPath(), $"axoneme-masq-{Environment.ProcessId}");
 }
 
+/// <summary>Policies for nodes, which have little time to prove themselves; people come to the nodes by the port of the echo servers.</summary>
+public sealed class HostFirewallLab() : LabCluster(
+    "test-hostfw", "native", "hostFirewall.enabled=true", "hostFirewall.confirmTimeout=6s", "hostFirewall.managementPorts=7");
+
+[CollectionDefinition(Name)]
+public sealed class HostFirewallCollection : ICollectionFixture<HostFirewallLab>
+{
+    public const string Name = "hostfw";
+}
+
 [CollectionDefinition(Name)]
 public sealed class HybridCollection : ICollectionFixture<HybridLab>
 {
