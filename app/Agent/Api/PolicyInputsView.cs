@@ -22,6 +22,7 @@ internal static class PolicyInputsView
             .. Rows(cluster.Namespaces), .. Rows(cluster.OwnNode), .. Rows(cluster.CiliumNodes), .. Rows(cluster.Pods), .. Rows(cluster.CiliumEndpoints),
             .. Rows(cluster.CiliumIdentities), .. Rows(cluster.Services), .. Rows(cluster.EndpointSlices), .. Rows(cluster.NetworkPolicies),
             .. Rows(cluster.CiliumNetworkPolicies), .. Rows(cluster.CiliumClusterwideNetworkPolicies), .. Rows(cluster.CiliumCidrGroups),
+            .. Rows(cluster.ClusterNetworkPolicies), .. Rows(cluster.AdminNetworkPolicies), .. Rows(cluster.BaselineAdminNetworkPolicies),
         ];
         return new PolicyInputs(OptionsOf(sources.Options), [.. items], AddressesOf(sources));
     }
@@ -59,9 +60,10 @@ internal static class PolicyInputsView
         ];
     }
 
-    private static IEnumerable<JsonElement> Rows<T>(Table<ResourceName, T> table)
+    // Null: the kind is switched off.
+    private static IEnumerable<JsonElement> Rows<T>(Table<ResourceName, T>? table)
         where T : Resource
-        => table.Snapshot().Values.OrderBy(r => r.ResourceName).Select(r => JsonSerializer.SerializeToElement(r, ((ResourceKind<T>)r.Definition).TypeInfo));
+        => table is null ? [] : table.Snapshot().Values.OrderBy(r => r.ResourceName).Select(r => JsonSerializer.SerializeToElement(r, ((ResourceKind<T>)r.Definition).TypeInfo));
 
     private static string Text(bool value) => value ? "true" : "false";
 }

@@ -113,7 +113,8 @@ internal sealed class ExplanationText(TextWriter output)
     private void Rule(RuleCheck check, string outcome)
     {
         string word = check.Rule.Direction == TrafficDirection.Ingress ? "from" : "to";
-        Step("", $"  {check.Rule.Origin}: {(check.Rule.Action == RuleAction.Deny ? "deny " : "")}{word} {RuleText.PeersOf(check.Rule)}, {RuleText.PortsOf(check.Rule)} ({outcome})");
+        string action = check.Rule.Action switch { RuleAction.Deny => "deny ", RuleAction.Pass => "pass on ", _ => "" };
+        Step("", $"  {check.Rule.Origin}: {action}{word} {RuleText.PeersOf(check.Rule)}, {RuleText.PortsOf(check.Rule)} ({outcome})");
     }
 
     private void WriteChange(Explanation explanation, VerdictChange change)

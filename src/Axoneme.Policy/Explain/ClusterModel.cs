@@ -237,6 +237,9 @@ public sealed class ClusterModel
                 NetworkPolicy policy => repository.Upsert(policy),
                 CiliumNetworkPolicy policy => repository.Upsert(policy),
                 CiliumClusterwideNetworkPolicy policy => repository.Upsert(policy),
+                ClusterNetworkPolicy policy => repository.Upsert(policy),
+                AdminNetworkPolicy policy => repository.Upsert(policy),
+                BaselineAdminNetworkPolicy policy => repository.Upsert(policy),
                 _ => null,
             };
             if (status is { Message.Length: > 0 })

@@ -12,6 +12,9 @@ public static class PolicyNames
         NetworkPolicy policy => PolicyRepository.KeyOf(policy),
         CiliumNetworkPolicy policy => PolicyRepository.KeyOf(policy),
         CiliumClusterwideNetworkPolicy policy => PolicyRepository.KeyOf(policy),
+        ClusterNetworkPolicy policy => new PolicyObjectKey(PolicyKind.ClusterNetworkPolicy, "", policy.Metadata.Name),
+        AdminNetworkPolicy policy => new PolicyObjectKey(PolicyKind.AdminNetworkPolicy, "", policy.Metadata.Name),
+        BaselineAdminNetworkPolicy policy => new PolicyObjectKey(PolicyKind.BaselineAdminNetworkPolicy, "", policy.Metadata.Name),
         _ => null,
     };
 
@@ -25,12 +28,15 @@ public static class PolicyNames
         {
             "cnp" or "ciliumnetworkpolicy" or "ciliumnetworkpolicies" => nameof(CiliumNetworkPolicy),
             "ccnp" or "ciliumclusterwidenetworkpolicy" or "ciliumclusterwidenetworkpolicies" => nameof(CiliumClusterwideNetworkPolicy),
+            "cnetpol" or "clusternetworkpolicy" or "clusternetworkpolicies" => nameof(ClusterNetworkPolicy),
+            "anp" or "adminnetworkpolicy" or "adminnetworkpolicies" => nameof(AdminNetworkPolicy),
+            "banp" or "baselineadminnetworkpolicy" or "baselineadminnetworkpolicies" => nameof(BaselineAdminNetworkPolicy),
             "netpol" or "networkpolicy" or "networkpolicies" => nameof(NetworkPolicy),
             _ => null,
         };
-        int wanted = kind == nameof(CiliumClusterwideNetworkPolicy) ? 2 : 3;
+        int wanted = kind is nameof(CiliumNetworkPolicy) or nameof(NetworkPolicy) ? 3 : 2;
         if (kind is null)
-            throw new UnknownEndException($"'{text}': {parts[0]} is not one of cnp, ccnp, netpol");
+            throw new UnknownEndException($"'{text}': {parts[0]} is not one of cnp, ccnp, netpol, cnetpol, anp, banp");
         if (parts.Length != wanted || parts.Any(p => p.Length == 0))
             throw new UnknownEndException($"'{text}' is not {parts[0]}/{(wanted == 3 ? "NAMESPACE/" : "")}NAME");
         return (kind, wanted == 2 ? new ResourceName(parts[1]) : new ResourceName(parts[1], parts[2]));

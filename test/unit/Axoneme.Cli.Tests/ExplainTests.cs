@@ -78,6 +78,20 @@ public sealed class ExplainTests : IDisposable
     }
 
     [Fact]
+    public async Task An_earlier_tier_decides_before_the_policies_of_the_namespace()
+    {
+        _shop.Add("tier.yaml", """
+            apiVersion: policy.networking.k8s.io/v1alpha2
+            kind: ClusterNetworkPolicy
+            metadata: {name: first}
+            spec: {tier: Admin, priority: 1, subject: {namespaces: {}}, ingress: [{name: none, action: Deny, from: [{namespaces: {}}]}]}
+            """);
+        string text = await ExplainAsync("shop/cart-0", "shop/db-0", "5432");
+        Assert.Contains("ingress       DENIED by ClusterNetworkPolicy first spec.ingress[0]\n", text, StringComparison.Ordinal);
+        Assert.Contains("remove or narrow, because nothing that is added outdoes it:\n  ClusterNetworkPolicy first spec.ingress[0]", text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_deny_rule_has_to_go_before_anything_helps()
     {
         string text = await ExplainAsync("monitoring/scraper-0", "shop/db-0", "sql");

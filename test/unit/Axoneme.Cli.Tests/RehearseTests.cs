@@ -107,7 +107,7 @@ public sealed class RehearseTests : IDisposable
 
     [Theory]
     [InlineData("--delete", "cnp/shop/nothing", "--delete cnp/shop/nothing: there is no CiliumNetworkPolicy shop/nothing")]
-    [InlineData("--delete", "pod/shop/x", "--delete 'pod/shop/x': pod is not one of cnp, ccnp, netpol")]
+    [InlineData("--delete", "pod/shop/x", "--delete 'pod/shop/x': pod is not one of cnp, ccnp, netpol, cnetpol, anp, banp")]
     [InlineData("--delete", "ccnp/a/b", "--delete 'ccnp/a/b' is not ccnp/NAME")]
     [InlineData("-f", "/nowhere.yaml", "/nowhere.yaml: there is no such file")]
     [InlineData("--fail-on-drop", "true", "unexpected argument")]
