@@ -185,7 +185,7 @@ public sealed class DnsProxyLinkTests : IAsyncDisposable
         // As the proxy writes it: what is empty is left out.
         byte[] json = """{"kind":"queries","records":[{"time":1,"endpoint":4,"client":{"address":"10.0.0.4","port":4000,"protocol":"Udp"},"server":{"address":"10.0.0.53","port":53,"protocol":"Udp"},"serverIdentity":400,"name":"evil.test","queryType":1,"outcome":"Refused","rcode":5}],"lost":0}"""u8.ToArray();
         await _agent!.SendJsonAsync(json, _stop.Token);
-        QueryRecord record = await seen.Reader.ReadAsync(_stop.Token).AsTask().WaitAsync(TimeSpan.FromSeconds(30));
+        QueryRecord record = await seen.Reader.ReadAsync(_stop.Token).AsTask().WaitAsync(TimeSpan.FromSeconds(30), TestContext.Current.CancellationToken);
         Assert.Empty(record.Cnames);
         Assert.Empty(record.Addresses);
         AddRules("a.example.org");
