@@ -10,9 +10,31 @@ internal static class DnsFlow
     // RFC 1035, 3596, 2782, 6891, 4034, 9460 and their relatives: the types that have names in flows.
     private static readonly Dictionary<ushort, string> Types = new()
     {
-        [1] = "A", [2] = "NS", [3] = "MD", [4] = "MF", [5] = "CNAME", [6] = "SOA", [7] = "MB", [8] = "MG", [9] = "MR", [10] = "NULL",
-        [11] = "WKS", [12] = "PTR", [13] = "HINFO", [14] = "MINFO", [15] = "MX", [16] = "TXT", [28] = "AAAA", [33] = "SRV", [35] = "NAPTR",
-        [41] = "OPT", [46] = "RRSIG", [48] = "DNSKEY", [64] = "SVCB", [65] = "HTTPS", [256] = "URI",
+        [1] = "A",
+        [2] = "NS",
+        [3] = "MD",
+        [4] = "MF",
+        [5] = "CNAME",
+        [6] = "SOA",
+        [7] = "MB",
+        [8] = "MG",
+        [9] = "MR",
+        [10] = "NULL",
+        [11] = "WKS",
+        [12] = "PTR",
+        [13] = "HINFO",
+        [14] = "MINFO",
+        [15] = "MX",
+        [16] = "TXT",
+        [28] = "AAAA",
+        [33] = "SRV",
+        [35] = "NAPTR",
+        [41] = "OPT",
+        [46] = "RRSIG",
+        [48] = "DNSKEY",
+        [64] = "SVCB",
+        [65] = "HTTPS",
+        [256] = "URI",
     };
 
     private static readonly string[] Rcodes =
