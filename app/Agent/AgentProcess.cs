@@ -13,6 +13,7 @@ using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Policies;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Hubble;
 using Axoneme.Ipam;
 using Axoneme.Kubernetes;

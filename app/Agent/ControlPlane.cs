@@ -6,6 +6,7 @@ using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Policies;
 using Axoneme.Agent.Services;
 using Axoneme.Agent.Sockets;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Policy;
 using Axoneme.Tables;

@@ -8,6 +8,7 @@ using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Services;
 using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent;

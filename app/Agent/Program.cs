@@ -2,6 +2,7 @@
 using System.Runtime.InteropServices;
 using Axoneme.Agent;
 using Axoneme.Agent.Configuration;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Microsoft.Extensions.Logging;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Concurrent;
+using Axoneme.Hosting;
 using Axoneme.Tables;
 using Microsoft.Extensions.Logging;
 

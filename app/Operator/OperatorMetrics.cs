@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers;
-using Axoneme.Agent.Health;
-using Axoneme.Agent.Metrics;
+using Axoneme.Hosting;
 using Axoneme.Metrics;
 
 namespace Axoneme.Operator;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using Axoneme.Agent.Configuration;
+using Axoneme.Hosting;
 using Axoneme.Operator.Slices;
 
 namespace Axoneme.Operator;

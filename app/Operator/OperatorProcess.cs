@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-using Axoneme.Agent;
-using Axoneme.Agent.Health;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Operator.Endpoints;

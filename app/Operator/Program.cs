@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
-using Axoneme.Agent.Configuration;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Operator;
 using Microsoft.Extensions.Logging;

@@ -7,6 +7,7 @@ using Axoneme.Agent.Metrics;
 using Axoneme.Agent.Nodes;
 using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Hubble;
 using Axoneme.Ipam;
 

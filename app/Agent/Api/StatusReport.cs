@@ -3,6 +3,7 @@ using System.Reflection;
 using Axoneme.Agent.Configuration;
 using Axoneme.AgentApi;
 using Axoneme.Bpf;
+using Axoneme.Hosting;
 using Axoneme.Hubble;
 using Axoneme.Kubernetes;
 using Axoneme.Network;

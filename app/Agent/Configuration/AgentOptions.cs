@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Network;
 
 namespace Axoneme.Agent.Configuration;

@@ -2,6 +2,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Network;
 
 namespace Axoneme.Agent.Configuration;

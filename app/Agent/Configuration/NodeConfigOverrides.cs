@@ -1,16 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 
 namespace Axoneme.Agent.Configuration;
-
-/// <summary>A setting that a CiliumNodeConfig gives to nodes with certain labels.</summary>
-/// <param name="Key">Of the config map.</param>
-/// <param name="Value">As written.</param>
-/// <param name="Source">The object, for messages.</param>
-internal sealed record ConfigOverride(string Key, string Value, string Source);
 
 /// <summary>
 /// The settings that CiliumNodeConfig objects of the agent's namespace have for this node. Read once, at the start, and kept on disk for starts

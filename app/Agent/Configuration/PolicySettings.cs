@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
+using Axoneme.Hosting;
 using Axoneme.Policy;
 
 namespace Axoneme.Agent.Configuration;

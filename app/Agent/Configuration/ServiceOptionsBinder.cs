@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
 using System.Globalization;
+using Axoneme.Hosting;
 using Axoneme.LoadBalancing;
 
 namespace Axoneme.Agent.Configuration;

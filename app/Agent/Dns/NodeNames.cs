@@ -2,6 +2,7 @@
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Network;
 using Axoneme.Tables;
 using Microsoft.Extensions.Logging;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using Axoneme.Hosting;
 using Axoneme.LoadBalancing;
 using Axoneme.Network;
 using Axoneme.Tables;

@@ -4,6 +4,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text.Json;
 using Axoneme.Agent.Configuration;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes.Resources;
 using Microsoft.Extensions.Logging;
 

@@ -2,6 +2,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Axoneme.Agent.Configuration;
+using Axoneme.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent.Health;

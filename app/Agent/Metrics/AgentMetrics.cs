@@ -3,6 +3,7 @@ using System.Buffers;
 using Axoneme.Agent.Api;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Health;
+using Axoneme.Hosting;
 using Axoneme.Metrics;
 using Microsoft.Extensions.Logging;
 

@@ -2,6 +2,7 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using Axoneme.Agent.Cluster;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Policy;

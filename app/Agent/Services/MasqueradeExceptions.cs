@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Agent.Configuration;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Network;
 using Axoneme.Tables;
 using YamlDotNet.Core;

@@ -2,6 +2,7 @@
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Linux;
 using Axoneme.Netlink;
 using Axoneme.Network;

@@ -7,6 +7,7 @@ using Axoneme.Agent.Policies;
 using Axoneme.Bench.Sites;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Linux;
 using Axoneme.Network;

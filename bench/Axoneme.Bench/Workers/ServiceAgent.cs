@@ -9,6 +9,7 @@ using Axoneme.Agent.Sockets;
 using Axoneme.Bench.Sites;
 using Axoneme.Datapath;
 using Axoneme.Datapath.Abi;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Linux;

@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Tests;
+using Axoneme.Hosting;
 using Axoneme.Network;
 using Microsoft.Extensions.Logging.Abstractions;
 

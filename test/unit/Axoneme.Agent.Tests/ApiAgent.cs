@@ -9,6 +9,7 @@ using Axoneme.Agent.Ipcache;
 using Axoneme.Agent.Nodes;
 using Axoneme.AgentApi;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Ipam;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;

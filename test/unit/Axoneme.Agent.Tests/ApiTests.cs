@@ -5,6 +5,7 @@ using System.Text.Json;
 using Axoneme.Agent.Api;
 using Axoneme.AgentApi;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.LoadBalancing;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;

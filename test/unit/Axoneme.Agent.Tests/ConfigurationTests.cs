@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Agent.Configuration;
+using Axoneme.Hosting;
 
 namespace Axoneme.Agent.Tests;
 

@@ -5,6 +5,7 @@ using System.Text;
 using System.Text.Json;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Health;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -5,6 +5,7 @@ using Axoneme.Agent.Health;
 using Axoneme.Agent.Metrics;
 using Axoneme.AgentApi;
 using Axoneme.Datapath;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.LoadBalancing;
 using Axoneme.Metrics;

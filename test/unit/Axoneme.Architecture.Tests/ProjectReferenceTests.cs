@@ -27,6 +27,7 @@ public sealed class ProjectReferenceTests
         ["Axoneme.Bpf"] = Layer.Foundation,
         ["Axoneme.Netlink"] = Layer.Foundation,
         ["Axoneme.Metrics"] = Layer.Foundation,
+        ["Axoneme.Hosting"] = Layer.Foundation,
         ["Axoneme.Cni"] = Layer.Foundation,
         ["Axoneme.Datapath.Abi"] = Layer.Foundation,
         ["Axoneme.AgentApi"] = Layer.Platform,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Net;
 using System.Net.Sockets;
-using Axoneme.Agent.Configuration;
 using Axoneme.EmbeddedApi;
+using Axoneme.Hosting;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;

@@ -2,13 +2,13 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 
-namespace Axoneme.Agent;
+namespace Axoneme.Hosting;
 
-/// <summary>How one part of the agent is doing.</summary>
-internal sealed record ModuleState(string Name, bool IsHealthy, string Message, DateTimeOffset Since);
+/// <summary>How one part of a program is doing.</summary>
+public sealed record ModuleState(string Name, bool IsHealthy, string Message, DateTimeOffset Since);
 
-/// <summary>Runs the agent's loops. One that fails is reported and started again; the others go on.</summary>
-internal sealed class Modules(TimeProvider time, ILogger<Modules> log)
+/// <summary>Runs a program's loops. One that fails is reported and started again; the others go on.</summary>
+public sealed class Modules(TimeProvider time, ILogger<Modules> log)
 {
     private static readonly TimeSpan RestartDelay = TimeSpan.FromSeconds(1);
 

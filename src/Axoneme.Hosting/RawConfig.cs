@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-namespace Axoneme.Agent.Configuration;
+namespace Axoneme.Hosting;
 
 /// <summary>
 /// Settings as texts, from a directory with one file a key (a mounted config map) and from flags, which win. Names are those
 /// of the config map; underscores and upper case are folded as environment variables write them.
 /// </summary>
-internal sealed class RawConfig
+public sealed class RawConfig
 {
     private const string FlagOrigin = "flag --";
 
     private readonly Dictionary<string, (string Value, string Origin)> _settings = [];
 
-    /// <summary>Mistakes that do not stop the agent: unknown keys, and known ones whose feature this version lacks.</summary>
+    /// <summary>Mistakes that do not stop the program: unknown keys, and known ones whose feature this version lacks.</summary>
     public List<string> Warnings { get; } = [];
 
     /// <exception cref="ConfigException">A flag is malformed or the directory cannot be read.</exception>

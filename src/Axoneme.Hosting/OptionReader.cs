@@ -3,10 +3,10 @@ using System.Collections.Immutable;
 using System.Globalization;
 using Axoneme.Network;
 
-namespace Axoneme.Agent.Configuration;
+namespace Axoneme.Hosting;
 
 /// <summary>Reads settings as typed values. What cannot be used is noted with its origin, and the fallback stands in until all is read.</summary>
-internal sealed class OptionReader(RawConfig raw)
+public sealed class OptionReader(RawConfig raw)
 {
     private readonly List<string> _problems = [];
 
@@ -128,40 +128,4 @@ internal sealed class OptionReader(RawConfig raw)
         Problem(name, what);
         return fallback;
     }
-}
-
-/// <summary>Where to listen.</summary>
-/// <param name="Address">Null: all addresses of both families.</param>
-/// <param name="Port">Not 0.</param>
-internal readonly record struct ListenAddress(IpAddress? Address, ushort Port)
-{
-    public static bool TryParse(string text, out ListenAddress address)
-    {
-        address = default;
-        int colon = text.LastIndexOf(':');
-        if (colon < 0 || !ushort.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out ushort port) || port == 0)
-            return false;
-        string host = text[..colon];
-        // An IPv6 address needs its brackets, or its last group would be taken for the port.
-        bool isBracketed = host.StartsWith('[') && host.EndsWith(']');
-        if (isBracketed)
-            host = host[1..^1];
-        if (host.Length == 0)
-        {
-            address = new ListenAddress(null, port);
-            return !isBracketed;
-        }
-
-        if (!IpAddress.TryParse(host, out IpAddress own) || own.IsV6 != isBracketed)
-            return false;
-        address = new ListenAddress(own, port);
-        return true;
-    }
-
-    public override string ToString() => Address switch
-    {
-        null => $":{Port}",
-        { IsV6: true } v6 => $"[{v6}]:{Port}",
-        { } v4 => $"{v4}:{Port}",
-    };
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Frozen;
 
-namespace Axoneme.Agent.Configuration;
+namespace Axoneme.Hosting;
 
-/// <summary>A key of the cilium-config map: whether this agent acts on it, and the chart's default.</summary>
-internal sealed record KnownKey(string Name, bool IsUsed, string Default);
+/// <summary>A key of the cilium-config map: whether this version acts on it, and the chart's default.</summary>
+public sealed record KnownKey(string Name, bool IsUsed, string Default);
 
 /// <summary>Every key that a chart of the supported versions writes. Others are mistakes and are reported as such.</summary>
-internal static class KnownKeys
+public static class KnownKeys
 {
     private static readonly FrozenDictionary<string, KnownKey> ByName = Load();
 

@@ -3,10 +3,10 @@ using System.Diagnostics;
 using System.Globalization;
 using Axoneme.Metrics;
 
-namespace Axoneme.Agent.Metrics;
+namespace Axoneme.Hosting;
 
-/// <summary>The agent as a process, in the words of Prometheus' libraries.</summary>
-internal static class ProcessMetrics
+/// <summary>A program as a process, in the words of Prometheus' libraries.</summary>
+public static class ProcessMetrics
 {
     public static void Register(MetricRegistry registry)
     {

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Globalization;
 
-namespace Axoneme.Agent.Configuration;
+namespace Axoneme.Hosting;
 
 /// <summary>Durations as config maps write them: <c>1h2m3.5s</c>, <c>100ms</c>; a bare number other than 0 has no unit and is refused.</summary>
-internal static class GoDuration
+public static class GoDuration
 {
     public static bool TryParse(string text, out TimeSpan value)
     {

@@ -3,13 +3,12 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
-using Axoneme.Agent.Configuration;
 using Microsoft.Extensions.Logging;
 
-namespace Axoneme.Agent.Health;
+namespace Axoneme.Hosting;
 
 /// <summary>A complete answer.</summary>
-internal sealed record HttpAnswer(int Status, string ContentType, ReadOnlyMemory<byte> Body)
+public sealed record HttpAnswer(int Status, string ContentType, ReadOnlyMemory<byte> Body)
 {
     /// <summary>Besides those that every answer has.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; } = [];
@@ -21,7 +20,7 @@ internal sealed record HttpAnswer(int Status, string ContentType, ReadOnlyMemory
 /// One listening port that answers GET and HEAD with short texts, one request a connection. Services come and go with ports of their own,
 /// which Kestrel cannot open and close while it runs; here a port costs a socket, and all ports share the runtime's one thread that waits.
 /// </summary>
-internal sealed class HttpResponder : IDisposable
+public sealed class HttpResponder : IDisposable
 {
     private const int MaximalHeadBytes = 8 << 10;
     private const int Backlog = 128;
