@@ -45,6 +45,7 @@ internal sealed class HostPolicyGuard(
     private volatile string? _status;
     private RollBack? _rollBack;
     private EndpointPolicy _confirmed = new(endpoint, 1);
+    private ImmutableHashSet<string> _told = [];
 
     /// <summary>What users should know about the node's policy: on trial, or rolled back. Null when there is nothing to say.</summary>
     public string? Status => _status;
@@ -61,7 +62,7 @@ internal sealed class HostPolicyGuard(
                 parts.Gate.Restore(name, document.Rules);
         }
 
-        (_objects, _rollBack) = (saved.Objects, saved.RollBack);
+        (_objects, _rollBack, _told) = (saved.Objects, saved.RollBack, [.. saved.Rejected.Keys]);
         _confirmed = inKernel ?? _confirmed;
         Tell([]);
         parts.Gate.Changed = OnChanged;
@@ -120,7 +121,10 @@ internal sealed class HostPolicyGuard(
     }
 
     // Inside a change of the policies, before the engine commits: what is on disk afterwards counts when what is in the kernel does.
-    private void OnChanged()
+    private void OnChanged() => Decide(mayNoteConfirmed: true);
+
+    // What is published is the confirmed policy, unless a trial has just failed.
+    private void Decide(bool mayNoteConfirmed)
     {
         (string[] names, DateTimeOffset begun) = ([.. parts.Trial.OnTrial], parts.Trial.Begun);
         string? before = parts.Trial.Version;
@@ -129,7 +133,7 @@ internal sealed class HostPolicyGuard(
         {
             case TrialStep.Begun:
                 // The version of a trial that another one follows without an end was never confirmed.
-                if (before is null && parts.Policies.Table.Snapshot().Find(endpoint) is { } confirmed)
+                if (mayNoteConfirmed && before is null && parts.Policies.Table.Snapshot().Find(endpoint) is { } confirmed)
                     _confirmed = confirmed;
                 parts.Gate.KeepConfirmed(engine);
                 Save();
@@ -147,7 +151,8 @@ internal sealed class HostPolicyGuard(
                 break;
             case TrialStep.Settled when before is not null || (_rollBack is not null && parts.Trial.Rejected.Count == 0):
                 parts.Gate.Settle(engine);
-                _rollBack = parts.Trial.Rejected.Count == 0 ? null : _rollBack;
+                TryNextSuspects(mayNoteConfirmed: true);
+                NarrowRollBack();
                 Save();
                 Tell([]);
                 break;
@@ -165,17 +170,35 @@ internal sealed class HostPolicyGuard(
         }
         else
         {
-            _rollBack = parts.Trial.Rejected.Count == 0 ? null : _rollBack;
             NoteConfirmed();
             log.LogInformation("The node's policy is confirmed: {Policies}", parts.Trial.Confirmed.Count == 0 ? "none" : string.Join(", ", parts.Trial.Confirmed.Keys));
         }
 
         parts.Gate.Settle(engine);
+        TryNextSuspects(mayNoteConfirmed: step == TrialStep.Confirmed);
+        NarrowRollBack();
         parts.Gate.Apply(engine);
         Save();
         Tell([]);
-        if (step == TrialStep.RolledBack)
-            TellOwners(names);
+        TellOwners();
+    }
+
+    private void TryNextSuspects(bool mayNoteConfirmed)
+    {
+        while (parts.Trial.TryNextSuspect())
+            Decide(mayNoteConfirmed);
+    }
+
+    // Of what failed together, some may have proved themselves since.
+    private void NarrowRollBack()
+    {
+        if (_rollBack is null || parts.Trial.Version is not null)
+            return;
+        ImmutableArray<string> blamed = [.. _rollBack.Policies.Where(parts.Trial.Rejected.ContainsKey)];
+        if (parts.Trial.Rejected.Count == 0)
+            _rollBack = null;
+        else if (!blamed.IsEmpty)
+            _rollBack = _rollBack with { Policies = blamed };
     }
 
     // The API's objects are kept as they are, so that a later version of the agent can read them as well as this one.
@@ -236,13 +259,15 @@ internal sealed class HostPolicyGuard(
         };
     }
 
-    private void TellOwners(string[] names)
+    private void TellOwners()
     {
-        foreach (string name in names)
+        foreach (string name in parts.Trial.Rejected.Keys.Where(name => !_told.Contains(name)))
         {
             if (parts.Cluster.CiliumClusterwideNetworkPolicies.Snapshot().Find(new ResourceName(name)) is { } resource)
                 parts.Events.Warning(resource, "HostPolicyRolledBack", $"The policy for this node was {_rollBack}. Another version is tried again.");
         }
+
+        _told = [.. parts.Trial.Rejected.Keys];
     }
 
     private ManagementAccess Observe()

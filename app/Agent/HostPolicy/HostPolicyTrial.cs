@@ -16,7 +16,7 @@ internal enum TrialStep
     /// <summary>The version in force has proved itself.</summary>
     Confirmed,
 
-    /// <summary>The time is over: what was on trial is rejected, and the confirmed version counts again.</summary>
+    /// <summary>The time is over: what was on trial is not in force any more, and the confirmed version counts again.</summary>
     RolledBack,
 }
 
@@ -37,12 +37,23 @@ internal sealed class HostPolicyTrial(TimeSpan timeout)
     private readonly SortedDictionary<string, string> _wanted = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, string> _confirmed = new(StringComparer.Ordinal);
     private readonly SortedDictionary<string, string> _rejected = new(StringComparer.Ordinal);
+
+    // Objects whose versions failed together and wait for a trial by themselves, the latest change last. They are among the rejected so long.
+    private readonly List<string> _suspects = [];
+    private readonly Dictionary<string, long> _changes = [];
     private string? _interrupted;
+    private long _change;
+    private bool _isCulpritKnown;
 
     public IReadOnlyDictionary<string, string> Confirmed => _confirmed;
 
-    /// <summary>Versions that failed, by object; an empty one is its deletion. They are not tried again.</summary>
-    public IReadOnlyDictionary<string, string> Rejected => _rejected;
+    /// <summary>
+    /// Versions that failed, by object; an empty one is its deletion. They are not tried again. Those that failed together with others are not
+    /// among them before it is known which of them is to blame.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Rejected => _suspects.Count == 0
+        ? _rejected
+        : _rejected.Where(r => !_suspects.Contains(r.Key)).ToDictionary();
 
     /// <summary>What is on trial, in one text; null when nothing is.</summary>
     public string? Version { get; private set; }
@@ -83,13 +94,15 @@ internal sealed class HostPolicyTrial(TimeSpan timeout)
     /// <summary>Users want this version of the object's rules for the node; null: no rules. Takes effect with <see cref="Decide"/>.</summary>
     public void Want(string name, string? version)
     {
+        if (Of(_wanted, name) != (version ?? Absent))
+            _changes[name] = ++_change;
         if (version is null)
             _wanted.Remove(name);
         else
             _wanted[name] = version;
         // Whatever else somebody writes is a new attempt.
         if (_rejected.TryGetValue(name, out string? failed) && failed != (version ?? Absent))
-            _rejected.Remove(name);
+            Acquit(name);
     }
 
     /// <summary>After changes: what is to happen next. <see cref="TrialStep.RolledBack"/> only where earlier trials were interrupted too often.</summary>
@@ -128,6 +141,30 @@ internal sealed class HostPolicyTrial(TimeSpan timeout)
         return now < Deadline ? TrialStep.Waiting : Reject();
     }
 
+    /// <summary>
+    /// After a trial: has the next of the objects that failed together tried by itself, with the next <see cref="Decide"/>. False: there is none.
+    /// If all the others have proved themselves, the last one is to blame, and cuts nobody off a second time.
+    /// </summary>
+    public bool TryNextSuspect()
+    {
+        if (Version is not null || _suspects.Count == 0)
+            return false;
+        if (_suspects.Count == 1 && !_isCulpritKnown)
+        {
+            _suspects.Clear();
+            return false;
+        }
+
+        Acquit(_suspects[0]);
+        return true;
+    }
+
+    private void Acquit(string name)
+    {
+        _rejected.Remove(name);
+        _suspects.Remove(name);
+    }
+
     private TrialStep Confirm()
     {
         foreach (string name in OnTrial)
@@ -144,8 +181,13 @@ internal sealed class HostPolicyTrial(TimeSpan timeout)
 
     private TrialStep Reject()
     {
-        foreach (string name in OnTrial)
+        IReadOnlyList<string> failed = OnTrial;
+        foreach (string name in failed)
             _rejected[name] = Of(_wanted, name);
+        _isCulpritKnown = failed.Count == 1;
+        if (failed.Count > 1)
+            _suspects.AddRange(failed);
+        _suspects.Sort((a, b) => _changes.GetValueOrDefault(a).CompareTo(_changes.GetValueOrDefault(b)));
         (Version, Interruptions) = (null, 0);
         return TrialStep.RolledBack;
     }

@@ -54,6 +54,48 @@ public sealed class HostPolicyTrialTests
     }
 
     [Fact]
+    public void Of_changes_that_fail_together_the_blameless_ones_come_into_force()
+    {
+        ConfirmFirst();
+        _trial.Want("p", null);
+        _trial.Decide(Start);
+        _trial.Want("a", "cuts");
+        Assert.Equal(TrialStep.Begun, _trial.Decide(Start));
+        Assert.Equal(TrialStep.RolledBack, Judge(Cut, 30));
+        Assert.True(_trial.IsHeld("p") && _trial.IsHeld("a"));
+        Assert.Empty(_trial.Rejected);
+
+        // The earlier change first; it proves itself, so the other one is to blame without a second trial.
+        Assert.True(_trial.TryNextSuspect());
+        Assert.Equal(TrialStep.Begun, _trial.Decide(Start.AddSeconds(30)));
+        Assert.Equal(["p"], _trial.OnTrial);
+        Assert.Equal(TrialStep.Confirmed, Judge([], 31));
+        Assert.False(_trial.TryNextSuspect());
+        Assert.Empty(_trial.Confirmed);
+        Assert.Equal("cuts", Assert.Single(_trial.Rejected).Value);
+    }
+
+    [Fact]
+    public void Of_changes_that_fail_together_all_are_tried_until_one_is_found_that_fails_alone()
+    {
+        _trial.Want("a", "cuts");
+        _trial.Want("b", "v1");
+        _trial.Decide(Start);
+        Assert.Equal(TrialStep.RolledBack, Judge(Cut, 30));
+        Assert.True(_trial.TryNextSuspect());
+        Assert.Equal(TrialStep.Begun, _trial.Decide(Start.AddSeconds(30)));
+        Assert.False(_trial.TryNextSuspect());
+        Assert.Equal(TrialStep.RolledBack, Judge(Cut, 60));
+        Assert.True(_trial.TryNextSuspect());
+        Assert.Equal(TrialStep.Begun, _trial.Decide(Start.AddSeconds(60)));
+        Assert.Equal(["b"], _trial.OnTrial);
+        Assert.Equal(TrialStep.Confirmed, Judge([], 61));
+        Assert.False(_trial.TryNextSuspect());
+        Assert.Equal("a", Assert.Single(_trial.Rejected).Key);
+        Assert.Equal("v1", _trial.Confirmed["b"]);
+    }
+
+    [Fact]
     public void Rejected_version_is_not_tried_again_but_another_one_is()
     {
         ConfirmFirst();
