@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Text.RegularExpressions;
+
 namespace Axoneme.Lab.ScenarioTests;
 
 /// <summary>Policies for nodes: what they stop, what they leave alone, and what becomes of one that cuts the node off.</summary>
 [Collection(HostFirewallCollection.Name)]
-public sealed class HostFirewallTests(HostFirewallLab lab)
+public sealed partial class HostFirewallTests(HostFirewallLab lab)
 {
     private const string Client = "exec work/client";
     private const string Friend = "exec guarded/friend";
@@ -20,7 +22,9 @@ public sealed class HostFirewallTests(HostFirewallLab lab)
     private static string Policy(string name, string spec)
         => $"{{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {{name: {name}}}, spec: {spec}}}";
 
-    private Task<IAsyncDisposable> PolicyAsync(string name, string spec) => lab.WithAsync(Policy(name, spec));
+    private async Task<IAsyncDisposable> PolicyAsync(string name, string spec) => new PolicyUntilGone(DescribeAsync, await lab.WithAsync(Policy(name, spec)));
+
+    private async Task<string> DescribeAsync(string node) => (await lab.NodeAsync(node, "cilium", "endpoint", "list")).Require() + await StatusAsync(node);
 
     private async Task<string> StatusAsync(string node) => (await lab.NodeAsync(node, "cilium", "status")).Require();
 
@@ -98,8 +102,6 @@ public sealed class HostFirewallTests(HostFirewallLab lab)
             await Eventually.IsAsync("the other version", () => StatusAsync("node1"), s => !s.Contains("rolled back") && !s.Contains("on trial"));
             Assert.Matches(@"(?m)^\d+ +Disabled +Enabled +1 +", (await lab.NodeAsync("node1", "cilium", "endpoint", "list")).Require());
         }
-
-        await Eventually.IsAsync("no policy", () => lab.NodeAsync("node1", "cilium", "endpoint", "list"), l => System.Text.RegularExpressions.Regex.IsMatch(l.Output, @"(?m)^\d+ +Disabled +Disabled +1 +"));
     }
 
     [Fact]
@@ -143,4 +145,23 @@ public sealed class HostFirewallTests(HostFirewallLab lab)
         await lab.ExpectAsync(Friend, Node(1));
         Assert.Equal(trials, await CountAsync("node1", "The node's policy changes with kept"));
     }
+
+    /// <summary>Deletes the policy and waits until the nodes are without: a change that comes earlier would share the trial of the deletion.</summary>
+    private sealed class PolicyUntilGone(Func<string, Task<string>> describeAsync, IAsyncDisposable policy) : IAsyncDisposable
+    {
+        public async ValueTask DisposeAsync()
+        {
+            await policy.DisposeAsync();
+            foreach (string node in new[] { "node1", "node2" })
+            {
+                await Eventually.IsAsync(
+                    $"{node} without a policy",
+                    () => describeAsync(node),
+                    s => Open().IsMatch(s) && !s.Contains("on trial") && !s.Contains("rolled back"));
+            }
+        }
+    }
+
+    [GeneratedRegex(@"(?m)^\d+ +Disabled +Disabled +1 +")]
+    private static partial Regex Open();
 }
