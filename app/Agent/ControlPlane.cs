@@ -53,6 +53,7 @@ internal sealed class ControlPlane : IDisposable
         Repository = new PolicyRepository(Engine, references);
         PolicyObjects = new PolicyObjects(
             Cluster, options, Repository, references, Policies, new PolicyReports(client, Events, policyLog), policyLog);
+        NodeConditions = new NodeConditions(client, Cluster, options.NodeName, new Random(), loggers.CreateLogger<NodeConditions>());
         Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
         Identities.Table.RegisterInitializer(Agent.Identities.IdentityFollower.Initializer);
         IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
@@ -87,6 +88,9 @@ internal sealed class ControlPlane : IDisposable
 
     public PolicyObjects PolicyObjects { get; }
 
+    /// <summary>What goes wrong with policies on this node only. Topics are registered before <see cref="Start"/>.</summary>
+    public NodeConditions NodeConditions { get; }
+
     public IdentityDirectory Identities { get; }
 
     public IdentityFollower IdentityFollower { get; }
@@ -113,6 +117,7 @@ internal sealed class ControlPlane : IDisposable
         modules.Start("services", Services.RunAsync, cancellation);
         modules.Start("policy-publisher", Policies.RunAsync, cancellation);
         modules.Start("policy-objects", PolicyObjects.RunAsync, cancellation);
+        modules.Start(NodeConditions.ModuleName, NodeConditions.RunAsync, cancellation);
     }
 
     public void Dispose()

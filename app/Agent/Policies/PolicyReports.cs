@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Concurrent;
-using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
@@ -72,28 +71,20 @@ internal sealed class PolicyReports(KubernetesClient client, EventRecorder event
         Condition? condition = Find(present);
         DateTimeOffset? before = condition?.Status == value ? condition.LastTransitionTime : null;
         DateTimeOffset since = before ?? client.Options.Time.GetUtcNow();
-        var entry = new JsonObject
+        var entry = new Condition
         {
-            ["type"] = ConditionType,
-            ["status"] = value,
-            ["observedGeneration"] = status.Generation,
-            ["lastTransitionTime"] = since.UtcDateTime.ToString("yyyy-MM-ddTHH:mm:ssZ"),
-            ["reason"] = status.Valid ? "Valid" : "Invalid",
-            ["message"] = status.Valid ? findings : $"{findings}\n{Consequence(status)}",
+            Type = ConditionType,
+            Status = value,
+            ObservedGeneration = status.Generation,
+            LastTransitionTime = since,
+            Reason = status.Valid ? "Valid" : "Invalid",
+            Message = status.Valid ? findings : $"{findings}\n{Consequence(status)}",
         };
-        // With the version that was judged: of several agents at once one succeeds, and a newer version is not given an old verdict.
-        var patch = new JsonObject
-        {
-            ["metadata"] = new JsonObject { ["resourceVersion"] = resource.Metadata.ResourceVersion },
-            ["status"] = new JsonObject { ["conditions"] = new JsonArray(entry) },
-        };
+        // A newer version is not given an old verdict, and conditions of others stay. Where somebody was faster, the watch brings what there is now.
+        IEnumerable<Condition> conditions = (present ?? []).Where(c => c.Type != ConditionType).Append(entry);
         try
         {
-            await client.Of(kind).PatchAsync(resource.ResourceName, PatchKind.Merge, patch.ToJsonString(), "status", cancellation);
-        }
-        catch (KubernetesException e) when (e.IsConflict || e.IsNotFound)
-        {
-            // Somebody was faster, or the object is gone: the watch brings what there is now.
+            await ObjectConditions.TryWriteAsync(client.Of(kind), resource, conditions, cancellation);
         }
         catch (Exception e) when (e is KubernetesException or HttpRequestException or TimeoutException or IOException)
         {
