@@ -44,6 +44,10 @@ internal static class PolicyInputsView
         ["enable-extended-ip-protocols"] = Text(options.Policies.EnableExtendedProtocols),
         ["enable-node-selector-labels"] = Text(options.Policies.EnableNodeSelectorLabels),
         ["enable-host-firewall"] = Text(options.HostFirewall.Enabled),
+        ["node-labels"] = string.Join(' ', options.Policies.NodeLabels),
+        ["policy-cidr-match-mode"] = options.Policies.CidrMatchesNodes ? "nodes" : "",
+        ["host-firewall-management-ports"] = string.Join(' ', options.HostFirewall.ManagementPorts),
+        ["host-firewall-management-cidrs"] = string.Join(' ', options.HostFirewall.ManagementCidrs),
         ["enable-k8s-networkpolicy"] = Text(options.EnableNetworkPolicy),
         ["labels"] = string.Join(' ', options.IdentityLabels),
     };

@@ -60,7 +60,7 @@ internal sealed class HostFirewall
         _ = _control.Policies.ChangeAsync(engine =>
         {
             engine.UpsertEndpoint(_host.Id, SecurityIdentity.Host, _host.Labels);
-            if (ManagementAccess() is { } document)
+            if (new ManagementAccess(_options.ManagementCidrs, _options.ManagementPorts).ToDocument() is { } document)
                 engine.UpsertPolicy(document);
         });
     }
@@ -90,27 +90,5 @@ internal sealed class HostFirewall
         if (failures.Find(_host.Id) is { } problem)
             _log.LogError("The confirmed policy of the node cannot be written: {Problem}", problem);
         return true;
-    }
-
-    // Before all tiers that policies can be in, so that none of them can take it away; and without closing what policies leave open.
-    private PolicyDocument? ManagementAccess()
-    {
-        const byte BeforeAll = 1;
-        if (_options.ManagementCidrs.IsEmpty || _options.ManagementPorts.IsEmpty)
-            return null;
-        var key = new PolicyObjectKey(PolicyKind.CiliumClusterwideNetworkPolicy, "", "(option host-firewall-management-cidrs)");
-        return new PolicyDocument(key,
-        [
-            new NetworkRule
-            {
-                Subject = new LabelsSelector(LabelRequirement.Exists(Label.Reserved, "host")),
-                Direction = Policy.TrafficDirection.Ingress,
-                Tier = (PolicyTier)BeforeAll,
-                DefaultDeny = false,
-                Peers = [.. _options.ManagementCidrs.Select(prefix => new CidrSelector(prefix))],
-                Ports = [.. _options.ManagementPorts.Select(port => L4Match.Single(L4Protocol.Tcp, port))],
-                Origin = new RuleOrigin(key, "", "", LabelSet.Empty),
-            },
-        ]);
     }
 }

@@ -218,10 +218,39 @@ internal static class PolicySettings
             throw new UserErrorException($"labels: {e.Message}");
         }
 
+        objects = ForNodes(objects, Text);
+
         return IsOn("enable-k8s-networkpolicy", true) ? objects : objects with { Items = [.. objects.Items.Where(i => i is not NetworkPolicy)] };
 
         string Text(string key, string whenMissing) => settings.TryGetValue(key, out string? value) ? value : whenMissing;
 
         bool IsOn(string key, bool whenMissing) => Text(key, whenMissing ? "true" : "false") == "true";
+    }
+
+    private static ClusterObjects ForNodes(ClusterObjects objects, Func<string, string, string> text)
+    {
+        try
+        {
+            objects = objects with
+            {
+                NodeFilter = LabelFilter.ParseWithoutDefaults(string.Join(' ', List("node-labels"))),
+                CidrMatchesNodes = List("policy-cidr-match-mode").Contains("nodes"),
+            };
+        }
+        catch (FormatException e)
+        {
+            throw new UserErrorException($"node-labels: {e.Message}");
+        }
+
+        return objects with
+        {
+            Management = new ManagementAccess(
+                [.. List("host-firewall-management-cidrs").Select(b => IpPrefix.TryParse(b, out IpPrefix block)
+                    ? block : throw new UserErrorException($"host-firewall-management-cidrs: '{b}' is not an address block"))],
+                [.. List("host-firewall-management-ports", "22").Select(p => ushort.TryParse(p, out ushort port)
+                    ? port : throw new UserErrorException($"host-firewall-management-ports: '{p}' is not a port"))]),
+        };
+
+        string[] List(string key, string whenMissing = "") => text(key, whenMissing).Split([' ', ','], StringSplitOptions.RemoveEmptyEntries);
     }
 }

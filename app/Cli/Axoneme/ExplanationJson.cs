@@ -73,6 +73,7 @@ internal static class ExplanationJson
         {
             DecisionKind.Open => "no-policy",
             DecisionKind.NotPoliced => "not-policed",
+            DecisionKind.FirewallOff => "host-firewall-off",
             DecisionKind.Allowed => "rule",
             DecisionKind.AllowedByDefault => "default-allow",
             DecisionKind.Denied => "deny-rule",

@@ -54,7 +54,7 @@ internal sealed class ExplanationText(TextWriter output)
             Step("", $"the same holds for {string.Join(", ", path.Likewise.Take(ShownBackends))}{(path.Likewise.Length > ShownBackends ? " ..." : "")}");
         if (path.IsHairpin)
         {
-            Step("policy", "a pod that reaches itself is not asked");
+            Step("policy", $"is not asked: {path.Source} reaches itself");
             return;
         }
 
@@ -72,7 +72,8 @@ internal sealed class ExplanationText(TextWriter output)
     {
         string address = end.Address is { } a && end.Kind != TrafficEndKind.Address ? $" {a}" : "";
         string node = end.Kind == TrafficEndKind.Pod && end.Node.Length > 0 ? $" on {end.Node}" : "";
-        string labels = end.Pod is { } pod ? $": {Labels(pod)}" : SecurityIdentity.ReservedNames.TryGetValue(identity.Value, out string? name) ? $" ({name})" : "";
+        string labels = end.Pod is { } pod ? $": {Labels(pod)}"
+            : end.Kind == TrafficEndKind.Node && !SecurityIdentity.ReservedNames.ContainsKey(identity.Value) ? " (remote-node)" : SecurityIdentity.ReservedNames.TryGetValue(identity.Value, out string? name) ? $" ({name})" : "";
         return $"{end}{address}{node}, identity {identity.Value}{labels}";
     }
 
@@ -87,6 +88,8 @@ internal sealed class ExplanationText(TextWriter output)
         Step(title, decision.Kind switch
         {
             DecisionKind.Open => $"allowed: no policy restricts {direction} of {decision.End}",
+            DecisionKind.FirewallOff => $"allowed: nodes have no policy, as the host firewall is off (enable-host-firewall)",
+            DecisionKind.NotPoliced when decision.End.Kind == TrafficEndKind.Node => "allowed: no policy of a node judges neighbour discovery, ICMP errors or leases",
             DecisionKind.NotPoliced => $"allowed: {decision.End} has no {direction} policy of its own here",
             DecisionKind.Allowed => $"allowed by {string.Join(", ", decision.Deciding)}",
             DecisionKind.AllowedByDefault => decision.Rules.Any(r => r.Rule.DefaultDeny)

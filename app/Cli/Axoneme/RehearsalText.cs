@@ -85,7 +85,7 @@ internal sealed class RehearsalText(TextWriter output)
     private static string Describe(Decision decision) => decision.Kind switch
     {
         DecisionKind.Open => "allowed, no policy restricts it",
-        DecisionKind.NotPoliced => "allowed, no policy applies",
+        DecisionKind.NotPoliced or DecisionKind.FirewallOff => "allowed, no policy applies",
         DecisionKind.Allowed => $"allowed by {string.Join(", ", decision.Deciding)}",
         DecisionKind.AllowedByDefault => "allowed by default",
         DecisionKind.Denied => $"denied by {string.Join(", ", decision.Deciding)}",

@@ -15,12 +15,13 @@ public sealed class ClusterModel
     private readonly Dictionary<(SecurityIdentity, NamedPorts), ushort> _endpoints = [];
     private readonly Dictionary<ResourceName, ClusterPod> _pods = [];
     private readonly Dictionary<IpAddress, ClusterPod> _podsByAddress = [];
-    private readonly Dictionary<IpAddress, string> _nodesByAddress = [];
-    private readonly HashSet<IpAddress> _apiServers = [];
+    private readonly ClusterNodes _nodes;
+    private readonly EndResolver _ends;
     private readonly HashSet<SecurityIdentity> _taken = [];
     private readonly Dictionary<string, SecurityIdentity> _byNames = [];
     private uint _nextIdentity = SecurityIdentity.MinimalAllocated;
     private uint _nextName = SecurityIdentity.LocalCidrScope + 0x80_0000;
+    private LabelSet _host = LabelSet.Reserved("host");
     private bool _changed = true;
 
     public ClusterModel(ClusterObjects objects)
@@ -37,8 +38,9 @@ public sealed class ClusterModel
             }
         }
 
+        _nodes = new ClusterNodes(objects, Engine);
+        _ends = new EndResolver(this);
         AddPods();
-        AddNodes();
         AddIdentities();
         AddPolicies();
     }
@@ -50,28 +52,65 @@ public sealed class ClusterModel
     /// <summary>By name; workloads that have no pods are among them.</summary>
     public IReadOnlyDictionary<ResourceName, ClusterPod> Pods => _pods;
 
-    public IReadOnlyDictionary<IpAddress, string> NodesByAddress => _nodesByAddress;
+    public IEnumerable<ClusterNode> Nodes => _nodes.All;
 
     /// <summary>Policies that are not in force, or do less than they say, each with the reason.</summary>
     public IReadOnlyList<PolicyStatus> Findings { get; private set; } = [];
 
     public ClusterPod? FindPod(IpAddress address) => _podsByAddress.GetValueOrDefault(address);
 
-    public bool IsApiServer(IpAddress address) => _apiServers.Contains(address);
+    public ClusterNode? FindNode(string name) => _nodes.Find(name);
+
+    public ClusterNode? FindNode(IpAddress address) => _nodes.Find(address);
+
+    public bool IsApiServer(IpAddress address) => _nodes.IsApiServer(address);
+
+    /// <summary>As the other nodes see the node by this address.</summary>
+    public SecurityIdentity IdentityOf(ClusterNode node, IpAddress? address)
+    {
+        SecurityIdentity identity = _nodes.IdentityOf(node, address);
+        _changed = true;
+        return identity;
+    }
 
     public LabelSet LabelsOf(SecurityIdentity identity) => Engine.FindIdentity(identity)?.Labels ?? LabelSet.Empty;
 
-    /// <summary>The endpoint that stands for the pod.</summary>
+    /// <summary>The endpoint that stands for the pod. Its policy is that of the pod's node until another end is asked about.</summary>
     public ushort EndpointOf(ClusterPod pod)
     {
         ArgumentNullException.ThrowIfNull(pod);
-        if (_endpoints.TryGetValue((pod.Identity, pod.Ports), out ushort known))
+        LookFrom(pod.Node);
+        return EndpointOf(pod.Identity, pod.Labels, pod.Ports);
+    }
+
+    /// <summary>The endpoint that stands for the node, until another end is asked about.</summary>
+    /// <param name="node">Name; of a node that is not known nothing but that it is one.</param>
+    public ushort EndpointOfNode(string node)
+    {
+        LookFrom(node);
+        return EndpointOf(SecurityIdentity.Host, _host, NamedPorts.Empty);
+    }
+
+    private ushort EndpointOf(SecurityIdentity identity, LabelSet labels, NamedPorts ports)
+    {
+        if (_endpoints.TryGetValue((identity, ports), out ushort known))
             return known;
         ushort id = checked((ushort)(_endpoints.Count + 1));
-        _endpoints[(pod.Identity, pod.Ports)] = id;
-        Engine.UpsertEndpoint(id, pod.Identity, pod.Labels, pod.Ports);
+        _endpoints[(identity, ports)] = id;
+        Engine.UpsertEndpoint(id, identity, labels, ports);
         _changed = true;
         return id;
+    }
+
+    // The identity "host" is another node on each node.
+    private void LookFrom(string node)
+    {
+        LabelSet labels = _nodes.HostLabels(node);
+        if (labels.Equals(_host))
+            return;
+        _host = labels;
+        Engine.UpsertIdentity(SecurityIdentity.Host, labels);
+        _changed = true;
     }
 
     /// <summary>The policy of the endpoint with everything that was said so far.</summary>
@@ -109,8 +148,8 @@ public sealed class ClusterModel
         if (end.IsPod)
         {
             if (_pods.TryGetValue(new ResourceName(end.Namespace, end.Pod), out ClusterPod? present) && !present.HostNetwork)
-                return EndResolver.OfPod(present) with { Address = end.Address };
-            return EndResolver.OfPod(Adopt(end));
+                return _ends.OfPod(present) with { Address = end.Address };
+            return _ends.OfPod(Adopt(end));
         }
 
         if (end.IsOutside && end.Address is { } address)
@@ -178,38 +217,6 @@ public sealed class ClusterModel
         }
     }
 
-    private void AddNodes()
-    {
-        foreach (Node node in Objects.Of<Node>())
-        {
-            foreach (NodeAddress address in node.Status.Addresses ?? [])
-                NoteNode(address.Address, node.Metadata.Name);
-        }
-
-        foreach (CiliumNode node in Objects.Of<CiliumNode>())
-        {
-            foreach (CiliumNodeAddress address in node.Spec.Addresses ?? [])
-                NoteNode(address.Ip, node.Metadata.Name);
-        }
-
-        foreach (EndpointSlice slice in Objects.Of<EndpointSlice>())
-        {
-            if (slice.Metadata.Namespace != "default" || slice.Metadata.Label("kubernetes.io/service-name") != "kubernetes")
-                continue;
-            foreach (string text in (slice.Endpoints ?? []).SelectMany(e => e.Addresses ?? []))
-            {
-                if (IpAddress.TryParse(text, out IpAddress address))
-                    _apiServers.Add(address);
-            }
-        }
-    }
-
-    private void NoteNode(string? text, string name)
-    {
-        if (IpAddress.TryParse(text, out IpAddress address))
-            _nodesByAddress[address] = name;
-    }
-
     private void AddIdentities()
     {
         foreach ((LabelSet labels, SecurityIdentity id) in _identities)
@@ -228,6 +235,8 @@ public sealed class ClusterModel
     {
         var repository = new PolicyRepository(Engine, new ObjectServices(Objects));
         var findings = new List<PolicyStatus>();
+        if (Objects.Options.EnableHostFirewall && Objects.Management.ToDocument() is { } management)
+            Engine.UpsertPolicy(management);
         foreach (CiliumCIDRGroup group in Objects.Of<CiliumCIDRGroup>())
             repository.Upsert(group, out _);
         foreach (Resource item in Objects.Items)

@@ -15,6 +15,15 @@ public sealed record ClusterObjects
 
     public LabelFilter Filter { get; init; } = LabelFilter.Default;
 
+    /// <summary>Which labels of nodes rules may know (<c>node-labels</c>), where they may know any.</summary>
+    public LabelFilter NodeFilter { get; init; } = LabelFilter.ParseWithoutDefaults("");
+
+    /// <summary>Blocks of addresses also select nodes (<c>policy-cidr-match-mode</c>).</summary>
+    public bool CidrMatchesNodes { get; init; }
+
+    /// <summary>What reaches nodes whatever their policies say (<c>host-firewall-management-cidrs</c> and <c>-ports</c>).</summary>
+    public ManagementAccess Management { get; init; } = ManagementAccess.None;
+
     public ImmutableArray<Resource> Items { get; init; } = [];
 
     /// <summary>Empty unless an agent was asked.</summary>

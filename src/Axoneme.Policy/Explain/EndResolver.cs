@@ -20,6 +20,8 @@ public sealed class EndResolver(ClusterModel model)
             return OfAddress(address);
         if (SecurityIdentity.ReservedNames.FirstOrDefault(r => r.Value == text) is { Value: not null, Key: > 0 } reserved)
             return OfEntity(text, new SecurityIdentity(reserved.Key));
+        if (text.StartsWith("node/", StringComparison.Ordinal) || model.FindNode(text) is not null)
+            return OfNode(FindNode(text.StartsWith("node/", StringComparison.Ordinal) ? text[5..] : text));
         string plain = text.StartsWith("pod/", StringComparison.Ordinal) ? text[4..] : text;
         int slash = plain.IndexOf('/', StringComparison.Ordinal);
         if (slash > 0)
@@ -57,20 +59,37 @@ public sealed class EndResolver(ClusterModel model)
     {
         if (model.FindPod(address) is { } pod)
             return OfPod(pod) with { Address = address };
-        bool isApiServer = model.IsApiServer(address);
-        if (model.NodesByAddress.TryGetValue(address, out string? node))
-            return new TrafficEnd { Kind = TrafficEndKind.Node, Name = $"node {node}", Node = node, Address = address, IsApiServer = isApiServer };
-        if (isApiServer)
+        if (model.FindNode(address) is { } node)
+            return OfNode(node, address);
+        if (model.IsApiServer(address))
             return new TrafficEnd { Kind = TrafficEndKind.Entity, Name = "kube-apiserver", Address = address, Identity = SecurityIdentity.KubeApiServer };
         return new TrafficEnd { Kind = TrafficEndKind.Address, Name = address.ToString(), Address = address, Identity = model.IdentityOf(address) };
     }
 
-    public static TrafficEnd OfPod(ClusterPod pod)
+    /// <param name="node">Known or not: then nothing but its name is.</param>
+    /// <param name="address">By which it is reached; null: its first.</param>
+    public TrafficEnd OfNode(ClusterNode node, IpAddress? address = null)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        address ??= node.Addresses.IsEmpty ? null : node.Addresses[0];
+        return new TrafficEnd
+        {
+            Kind = TrafficEndKind.Node,
+            Name = $"node {node.Name}",
+            Node = node.Name,
+            NodeLabels = node.Labels,
+            Address = address,
+            Identity = model.IdentityOf(node, address),
+        };
+    }
+
+    /// <summary>A pod on the network of its node is its node, to policy.</summary>
+    public TrafficEnd OfPod(ClusterPod pod)
     {
         ArgumentNullException.ThrowIfNull(pod);
         IpAddress? address = pod.Addresses.IsEmpty ? null : pod.Addresses[0];
         return pod.HostNetwork
-            ? new TrafficEnd { Kind = TrafficEndKind.Node, Name = $"{pod.Name} (on the network of its node)", Node = pod.Node, Address = address }
+            ? OfNode(model.FindNode(pod.Node) ?? new ClusterNode(pod.Node, null, [], false), address) with { Name = $"{pod.Name} (on the network of its node)" }
             : new TrafficEnd { Kind = TrafficEndKind.Pod, Name = pod.Name.ToString(), Pod = pod, Node = pod.Node, Address = address, Identity = pod.Identity };
     }
 
@@ -91,6 +110,17 @@ public sealed class EndResolver(ClusterModel model)
     };
 
     private bool IsPodName(ResourceName name) => model.Pods.TryGetValue(name, out ClusterPod? pod) && pod.Workload.Length == 0;
+
+    private ClusterNode FindNode(string name)
+    {
+        if (model.FindNode(name) is { } node)
+            return node;
+        // Pods say where they run, whether or not their node is among the objects.
+        if (model.Pods.Values.Any(p => p.Node == name && name.Length > 0))
+            return new ClusterNode(name, null, [], false);
+        string[] near = [.. model.Nodes.Select(n => n.Name).OrderBy(n => Distance(n, name)).ThenBy(n => n, StringComparer.Ordinal).Take(Suggestions)];
+        throw new UnknownEndException($"there is no node {name}{(near.Length > 0 ? $"; there is {string.Join(", ", near)}" : ": no Node object is known")}");
+    }
 
     // A deployment is often meant by what its pods begin with.
     private ClusterPod FindPod(ResourceName name)

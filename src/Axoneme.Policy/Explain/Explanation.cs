@@ -9,8 +9,11 @@ public enum DecisionKind : byte
     /// <summary>No policy restricts the direction.</summary>
     Open,
 
-    /// <summary>The end has no policy of its own: it is outside, or a node without host firewall.</summary>
+    /// <summary>The end has no policy of its own: it is outside.</summary>
     NotPoliced,
+
+    /// <summary>The end is a node, and the host firewall is off.</summary>
+    FirewallOff,
 
     /// <summary>Rules allow it.</summary>
     Allowed,
@@ -45,6 +48,8 @@ public sealed record RuleCheck(NetworkRule Rule, bool PeerMatches, bool PortMatc
 public sealed record Decision(
     TrafficDirection Direction, TrafficEnd End, DecisionKind Kind, ImmutableArray<RuleOrigin> Deciding, ImmutableArray<RuleCheck> Rules, Redirect? Redirect)
 {
+    public bool IsPoliced => Kind is not (DecisionKind.NotPoliced or DecisionKind.FirewallOff);
+
     public bool Allows => Kind is not (DecisionKind.Denied or DecisionKind.DefaultDeny);
 }
 

@@ -8,6 +8,11 @@ namespace Axoneme.Policy.Explain;
 /// <summary>Says what the policies of a cluster make of a connection, with the engine and the maps' rules of evaluation that nodes use.</summary>
 public sealed class FlowExplainer(ClusterModel model)
 {
+    // Of SecurityIdentity.Host, RemoteNode and KubeApiServer.
+    private const uint HostNumber = 1;
+    private const uint RemoteNodeNumber = 6;
+    private const uint ApiServerNumber = 7;
+
     private readonly EndResolver _ends = new(model);
 
     /// <param name="from">Pod, workload, address or entity.</param>
@@ -18,17 +23,19 @@ public sealed class FlowExplainer(ClusterModel model)
     {
         ArgumentNullException.ThrowIfNull(port);
         TrafficEnd source = _ends.Resolve(from);
+        if (_ends.FindService(to) is null)
+            source = PlaceHost(source, _ends.Resolve(to));
         if (source.Kind == TrafficEndKind.DnsName)
             throw new UnknownEndException($"'{from}' cannot open a connection: give NAMESPACE/POD, an address or an entity");
         if (_ends.FindService(to) is not { } service)
         {
-            TrafficEnd destination = _ends.Resolve(to);
+            TrafficEnd destination = PlaceHost(_ends.Resolve(to), source);
             ConnectionPath path = PathBetween(source, destination, port.Protocol, NumberOf(port, destination));
             return new Explanation(source, to, port, null, [path]) { Notes = [.. Notes(path)] };
         }
 
         ServiceTranslation translation = new ServiceBackends(model, _ends).Translate(service, port);
-        IEnumerable<ConnectionPath> paths = translation.Backends.Select(b => PathBetween(source, b.End, port.Protocol, b.Port));
+        IEnumerable<ConnectionPath> paths = translation.Backends.Select(b => PathBetween(PlaceHost(source, b.End), b.End, port.Protocol, b.Port));
         ImmutableArray<ConnectionPath> groups =
         [
             .. paths.GroupBy(p => (p.DestinationIdentity, p.Destination.Pod?.Ports, p.SourceIdentity, p.Port, p.IsHairpin))
@@ -44,7 +51,7 @@ public sealed class FlowExplainer(ClusterModel model)
         ArgumentNullException.ThrowIfNull(destination);
         SecurityIdentity sourceIdentity = source.SeenFrom(destination);
         SecurityIdentity destinationIdentity = destination.SeenFrom(source);
-        bool isHairpin = source.Pod is not null && source.Pod == destination.Pod && source.Pod.Workload.Length == 0;
+        bool isHairpin = source.IsSameAs(destination);
         Decision egress = Decide(TrafficDirection.Egress, source, destinationIdentity, protocol, port, isHairpin);
         Decision ingress = Decide(TrafficDirection.Ingress, destination, sourceIdentity, protocol, port, isHairpin);
         return new ConnectionPath(source, sourceIdentity, destination, destinationIdentity, protocol, port, egress, ingress) { IsHairpin = isHairpin };
@@ -53,16 +60,17 @@ public sealed class FlowExplainer(ClusterModel model)
     private Decision Decide(
         TrafficDirection direction, TrafficEnd end, SecurityIdentity peer, L4Protocol protocol, ushort port, bool isHairpin)
     {
-        if (end.Pod is not { } pod || isHairpin)
+        if (isHairpin || EndpointOf(end) is not { } endpoint)
+            return new Decision(direction, end, IsNode(end) && !isHairpin ? DecisionKind.FirewallOff : DecisionKind.NotPoliced, [], [], null);
+        if (end.Pod is null && NodeExemptions.Contain(protocol, port))
             return new Decision(direction, end, DecisionKind.NotPoliced, [], [], null);
-        ushort endpoint = model.EndpointOf(pod);
         EndpointPolicy policy = model.PolicyOf(endpoint);
         PolicyVerdict verdict = policy.IsEnforced(direction) ? PolicyEvaluator.Evaluate(policy, direction, peer, protocol, port, model.Objects.Options.ClusterId) : default;
         var identity = model.Engine.FindIdentity(peer);
         ImmutableArray<RuleCheck> rules =
         [
             .. model.Engine.RulesOf(endpoint).Where(r => r.Direction == direction && !r.Shadow).OrderBy(r => r.Tier).ThenBy(r => r.Order).ThenBy(r => r.Origin)
-                .Select(r => Check(r, identity, pod.Ports, protocol, port, verdict.Entry)),
+                .Select(r => Check(r, identity, end.Pod?.Ports ?? NamedPorts.Empty, protocol, port, verdict.Entry)),
         ];
         (DecisionKind kind, IEnumerable<RuleOrigin> deciding) = verdict.Entry switch
         {
@@ -74,6 +82,21 @@ public sealed class FlowExplainer(ClusterModel model)
         };
         return new Decision(direction, end, kind, [.. deciding], rules, verdict.Entry?.Redirect);
     }
+
+    // Null: nothing is enforced there.
+    private ushort? EndpointOf(TrafficEnd end)
+    {
+        if (end.Pod is { } pod)
+            return model.EndpointOf(pod);
+        return IsNode(end) && model.Objects.Options.EnableHostFirewall ? model.EndpointOfNode(end.Node) : null;
+    }
+
+    private static bool IsNode(TrafficEnd end) => end.Kind == TrafficEndKind.Node || end is { Kind: TrafficEndKind.Entity, Identity.Value: HostNumber };
+
+    // "host" is the node of whoever is at the other end.
+    private TrafficEnd PlaceHost(TrafficEnd end, TrafficEnd other)
+        => end is { Kind: TrafficEndKind.Entity, Identity.Value: HostNumber } && other.Node.Length > 0
+            ? _ends.OfNode(model.FindNode(other.Node) ?? new ClusterNode(other.Node, null, [], IsApiServer: false)) : end;
 
     private static RuleCheck Check(
         NetworkRule rule, PolicyIdentity? peer, NamedPorts subjectPorts, L4Protocol protocol, ushort port, PolicyEntry? winner)
@@ -108,6 +131,8 @@ public sealed class FlowExplainer(ClusterModel model)
                 yield return $"{pod.Name} is the template of a {pod.Workload}: there is no pod of it here";
             if (end.Kind == TrafficEndKind.Node && end.Node.Length == 0)
                 yield return $"the node of {end} is not known; it is taken for another one than the other end's";
+            if (NodeNote(end) is { } note)
+                yield return note;
         }
 
         if (path.Destination.Kind == TrafficEndKind.DnsName && model.LabelsOf(path.DestinationIdentity).All(l => l.Source != "fqdn"))
@@ -116,12 +141,22 @@ public sealed class FlowExplainer(ClusterModel model)
             yield return $"rules by name hold for the addresses that {path.Source} got in answers for {path.Destination} through the DNS proxy";
         foreach (PolicyObjectKey shadow in ShadowOf(path.Source).Concat(ShadowOf(path.Destination)).Distinct())
             yield return $"{shadow} is in shadow mode: it is not enforced and has no part in this";
-        if ((path.Source.Kind == TrafficEndKind.Node || path.Destination.Kind == TrafficEndKind.Node) && model.Objects.Options.EnableHostFirewall)
-            yield return "the node's own policies (nodeSelector, host firewall) are not part of this explanation";
         foreach (PolicyStatus finding in model.Findings)
             yield return $"{finding.Policy} {(finding.Valid ? "does less than it says" : "is invalid and has no effect")}: {finding.Message.Replace('\n', ';')}";
     }
 
-    private IEnumerable<PolicyObjectKey> ShadowOf(TrafficEnd end)
-        => end.Pod is { } pod ? model.Engine.RulesOf(model.EndpointOf(pod)).Where(r => r.Shadow).Select(r => r.Origin.Policy) : [];
+    private PolicyObjectKey[] ShadowOf(TrafficEnd end)
+        => EndpointOf(end) is { } endpoint ? model.Engine.RulesOf(endpoint).Where(r => r.Shadow).Select(r => r.Origin.Policy).ToArray() : [];
+
+    private string? NodeNote(TrafficEnd end)
+    {
+        if (!model.Objects.Options.EnableHostFirewall)
+            return null;
+        if (end is { Kind: TrafficEndKind.Entity, Identity.Value: HostNumber })
+            return "it is not said which node the host is: only policies that are for every node are looked at; give node/NAME";
+        if (end.Kind == TrafficEndKind.Node && end.NodeLabels is null)
+            return $"there is no Node object for {end}: its labels are not known, and only policies that are for every node are looked at";
+        return end is { Kind: TrafficEndKind.Entity, Identity.Value: RemoteNodeNumber or ApiServerNumber }
+            ? $"what the policy of {end} itself says is not looked at; give node/NAME" : null;
+    }
 }

@@ -29,6 +29,18 @@ public static class PolicyManifest
         };
     }
 
+    /// <summary>For nodes.</summary>
+    public static JsonObject Clusterwide(string name, IReadOnlyDictionary<string, string> nodes, JsonObject rules)
+    {
+        JsonObject policy = Cilium("", name, nodes, rules);
+        policy["kind"] = "CiliumClusterwideNetworkPolicy";
+        policy["metadata"]!.AsObject().Remove("namespace");
+        JsonObject spec = policy["spec"]!.AsObject();
+        spec.Remove("endpointSelector");
+        spec.Insert(0, "nodeSelector", Selector(nodes));
+        return policy;
+    }
+
     public static JsonObject Selector(IReadOnlyDictionary<string, string> labels)
     {
         var selector = new JsonObject();
@@ -43,8 +55,9 @@ public static class PolicyManifest
     /// <param name="ns">Of the policy.</param>
     /// <param name="direction">Of the rule.</param>
     /// <param name="filter">Labels that make identities.</param>
+    /// <param name="nodesByLabels">Rules may tell nodes apart.</param>
     public static KeyValuePair<string, JsonNode?> Peer(
-        TrafficEnd end, SecurityIdentity identity, string ns, TrafficDirection direction, LabelFilter filter)
+        TrafficEnd end, SecurityIdentity identity, string ns, TrafficDirection direction, LabelFilter filter, bool nodesByLabels = false)
     {
         ArgumentNullException.ThrowIfNull(end);
         string prefix = direction == TrafficDirection.Ingress ? "from" : "to";
@@ -62,7 +75,10 @@ public static class PolicyManifest
             return KeyValuePair.Create(prefix + "CIDR", (JsonNode?)new JsonArray(IpPrefix.Single(end.Address!.Value).ToString()));
         if (end.Kind == TrafficEndKind.DnsName)
             return KeyValuePair.Create("toFQDNs", (JsonNode?)new JsonArray(new JsonObject { ["matchName"] = end.Name }));
-        string entity = SecurityIdentity.ReservedNames.GetValueOrDefault(identity.Value, "world");
+        bool isRemote = end.Kind == TrafficEndKind.Node && identity != SecurityIdentity.Host;
+        if (isRemote && nodesByLabels && end.NodeLabels is { Count: > 0 } nodeLabels)
+            return KeyValuePair.Create(prefix + "Nodes", (JsonNode?)new JsonArray(Selector(Workloads.NodeSelectorLabels(nodeLabels))));
+        string entity = SecurityIdentity.ReservedNames.GetValueOrDefault(identity.Value, isRemote ? "remote-node" : "world");
         return KeyValuePair.Create(prefix + "Entities", (JsonNode?)new JsonArray(entity));
     }
 
@@ -86,6 +102,14 @@ public static class PolicyManifest
             ["protocol"] = PortText.NameOf(p.Protocol),
         });
         return KeyValuePair.Create("toPorts", (JsonNode?)new JsonArray(new JsonObject { ["ports"] = new JsonArray([.. items]) }));
+    }
+
+    /// <summary>The object that the API would make of a Cilium policy of either kind.</summary>
+    public static Resource ToResource(JsonObject manifest)
+    {
+        ArgumentNullException.ThrowIfNull(manifest);
+        return (string?)manifest["kind"] == nameof(CiliumClusterwideNetworkPolicy)
+            ? JsonSerializer.Deserialize(WithoutComments(manifest), KubernetesJson.Lean.CiliumClusterwideNetworkPolicy)! : ToCilium(manifest);
     }
 
     /// <summary>The object that the API would make of it.</summary>

@@ -35,8 +35,10 @@ public static class RuleText
                 string[] shown =
                 [
                     .. labels.Requirements.Where(r => !(r.Key == PodLabels.Cluster && r.Operator == LabelOperator.In))
-                        .Select(r => r.ToString()).Select(Shorten),
+                        .Where(r => !IsNode(r)).Select(r => r.ToString()).Select(Shorten),
                 ];
+                if (labels.Requirements.Any(IsNode))
+                    return shown.Length == 0 ? "every other node" : $"nodes with {string.Join(" and ", shown)}";
                 return shown.Length == 0 ? "every endpoint" : string.Join(" and ", shown);
             case EntitySelector entity:
                 return $"entity {entity.Name}";
@@ -45,13 +47,16 @@ public static class RuleText
         }
     }
 
+    private static bool IsNode(LabelRequirement requirement) => requirement is { Source: Label.Reserved, Key: ReservedIdentities.RemoteNode, Operator: LabelOperator.Exists };
+
     private static string Shorten(string requirement)
     {
         if (requirement == $"{Label.Kubernetes}:{PodLabels.Namespace}")
             return "any namespace";
         string text = requirement.Replace($"{Label.Kubernetes}:{PodLabels.Namespace}=", "namespace ", StringComparison.Ordinal)
             .Replace($"{Label.Kubernetes}:{PodLabels.NamespaceLabelPrefix}", "namespace label ", StringComparison.Ordinal);
-        return text.StartsWith("any:", StringComparison.Ordinal) || text.StartsWith("k8s:", StringComparison.Ordinal) ? text[4..] : text;
+        return text.StartsWith("any:", StringComparison.Ordinal) || text.StartsWith("k8s:", StringComparison.Ordinal) ? text[4..]
+            : text.StartsWith($"{NodeLabels.Source}:", StringComparison.Ordinal) ? text[(NodeLabels.Source.Length + 1)..] : text;
     }
 
     private static string PortOf(L4Match match)

@@ -77,9 +77,9 @@ public sealed class ServiceBackends(ClusterModel model, EndResolver ends)
             if (target.Length == 0 || target == "0")
                 target = port.Port.ToString();
             if (ushort.TryParse(target, out ushort number))
-                yield return new ServiceBackend(EndResolver.OfPod(pod), number);
+                yield return new ServiceBackend(ends.OfPod(pod), number);
             else if (pod.Ports.Find(target, protocol).Select(p => (ushort?)p.Port).FirstOrDefault() is { } named)
-                yield return new ServiceBackend(EndResolver.OfPod(pod), named);
+                yield return new ServiceBackend(ends.OfPod(pod), named);
         }
     }
 }

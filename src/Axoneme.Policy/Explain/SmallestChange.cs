@@ -42,7 +42,7 @@ public sealed class SmallestChange(ClusterObjects objects)
     {
         ArgumentNullException.ThrowIfNull(objects);
         ArgumentNullException.ThrowIfNull(change);
-        objects = objects.With(change.Added.Select(PolicyManifest.ToCilium));
+        objects = objects.With(change.Added.Select(PolicyManifest.ToResource));
         return change.Changed.Aggregate(objects, (o, rule) => RuleRemoval.Remove(o, rule.Rule));
     }
 
@@ -69,8 +69,8 @@ public sealed class SmallestChange(ClusterObjects objects)
     // The end that is easier to hold on to: the receiver, unless it is outside.
     private VerdictChange Deny(VerdictChange change, ConnectionPath path)
     {
-        Decision decision = path.Ingress.Kind != DecisionKind.NotPoliced ? path.Ingress : path.Egress;
-        if (decision.Kind == DecisionKind.NotPoliced)
+        Decision decision = path.Ingress.IsPoliced ? path.Ingress : path.Egress;
+        if (!decision.IsPoliced)
             return change with { Flips = false };
         change = Add(change, DenyAt(decision, path));
         for (int step = 0; step < MaximalSteps; step++)
@@ -114,7 +114,8 @@ public sealed class SmallestChange(ClusterObjects objects)
     // Numbers belong to the model that gave them out, and a new rule may give an address an identity of its own.
     private static TrafficEnd Again(ClusterModel model, TrafficEnd end) => end.Kind switch
     {
-        TrafficEndKind.Pod => EndResolver.OfPod(model.Pods[end.Pod!.Name]) with { Address = end.Address },
+        TrafficEndKind.Pod => end with { Pod = model.Pods[end.Pod!.Name], Identity = model.Pods[end.Pod.Name].Identity },
+        TrafficEndKind.Node when model.FindNode(end.Node) is { } node => end with { Identity = model.IdentityOf(node, end.Address) },
         TrafficEndKind.Address => end with { Identity = model.IdentityOf(end.Address!.Value) },
         TrafficEndKind.DnsName => end with { Identity = model.IdentityOfName(end.Name) },
         _ => end,
@@ -125,7 +126,8 @@ public sealed class SmallestChange(ClusterObjects objects)
         bool isIngress = decision.Direction == TrafficDirection.Ingress;
         var rules = new JsonArray(Entry(decision, path));
         TrafficEnd peer = isIngress ? path.Source : path.Destination;
-        if (peer.Kind == TrafficEndKind.DnsName)
+        // What nodes ask for passes no proxy: a rule about names would allow their questions nothing.
+        if (peer.Kind == TrafficEndKind.DnsName && decision.End.Pod is not null)
             rules.Add(DnsRule(peer.Name));
         return Policy(decision, path, "allow", new JsonObject { [isIngress ? "ingress" : "egress"] = rules });
     }
@@ -151,27 +153,28 @@ public sealed class SmallestChange(ClusterObjects objects)
         bool isIngress = decision.Direction == TrafficDirection.Ingress;
         TrafficEnd peer = isIngress ? path.Source : path.Destination;
         SecurityIdentity identity = isIngress ? path.SourceIdentity : path.DestinationIdentity;
-        string ns = decision.End.Pod!.Name.Namespace;
+        string ns = decision.End.Pod?.Name.Namespace ?? "";
         return new JsonObject(
         [
-            PolicyManifest.Peer(peer, identity, ns, decision.Direction, objects.Filter),
+            PolicyManifest.Peer(peer, identity, ns, decision.Direction, objects.Filter, objects.Options.EnableNodeSelectorLabels),
             PolicyManifest.Ports((path.Protocol, path.Port)),
         ]);
     }
 
     private JsonObject Policy(Decision decision, ConnectionPath path, string verb, JsonObject rules)
     {
-        ClusterPod subject = decision.End.Pod!;
         bool isIngress = decision.Direction == TrafficDirection.Ingress;
         TrafficEnd peer = isIngress ? path.Source : path.Destination;
         string name = ObjectNames.Of($"{verb}-{NameOf(decision.End)}-{(isIngress ? "from" : "to")}-{NameOf(peer)}");
-        return PolicyManifest.Cilium(subject.Name.Namespace, name, Workloads.SelectorLabels(subject.Own, objects.Filter), rules);
+        return decision.End.Pod is { } pod
+            ? PolicyManifest.Cilium(pod.Name.Namespace, name, Workloads.SelectorLabels(pod.Own, objects.Filter), rules)
+            : PolicyManifest.Clusterwide(name, Workloads.NodeSelectorLabels(decision.End.NodeLabels ?? new Dictionary<string, string>()), rules);
     }
 
     private static string NameOf(TrafficEnd end)
-        => end.Pod is { } pod ? Workloads.NameOf(pod) : end.Kind == TrafficEndKind.Node ? "node" : end.Name;
+        => end.Pod is { } pod ? Workloads.NameOf(pod) : end.Kind == TrafficEndKind.Node && end.Node.Length > 0 ? end.Node : end.Name;
 
-    private static string NameOf(JsonObject policy) => $"{policy["metadata"]!["namespace"]}/{policy["metadata"]!["name"]}";
+    private static string NameOf(JsonObject policy) => $"{policy["kind"]} {policy["metadata"]!["namespace"]}/{policy["metadata"]!["name"]}";
 
     /// <summary>Lets the cluster's DNS be asked for the name, and the answers be seen.</summary>
     internal static JsonObject DnsRule(params IEnumerable<string> names) => new()

@@ -37,20 +37,29 @@ public sealed record TrafficEnd
     /// <summary>Where it runs; empty when not known or not on a node.</summary>
     public string Node { get; init; } = "";
 
-    /// <summary>Of everything whose identity does not depend on who looks at it; 0 for nodes.</summary>
-    public SecurityIdentity Identity { get; init; }
+    /// <summary>Labels of the Node object of <see cref="TrafficEndKind.Node"/>; null when they are not known.</summary>
+    public IReadOnlyDictionary<string, string>? NodeLabels { get; init; }
 
-    public bool IsApiServer { get; init; }
+    /// <summary>As other nodes see it.</summary>
+    public SecurityIdentity Identity { get; init; }
 
     /// <summary>The identity that the other end's node sees.</summary>
     public SecurityIdentity SeenFrom(TrafficEnd other)
     {
         ArgumentNullException.ThrowIfNull(other);
-        if (Kind != TrafficEndKind.Node)
-            return Identity;
-        if (Node.Length > 0 && Node == other.Node)
-            return SecurityIdentity.Host;
-        return IsApiServer ? SecurityIdentity.KubeApiServer : SecurityIdentity.RemoteNode;
+        return Kind == TrafficEndKind.Node && Node.Length > 0 && Node == other.Node ? SecurityIdentity.Host : Identity;
+    }
+
+    /// <summary>Both are one node, or one pod: what goes between them meets no policy.</summary>
+    public bool IsSameAs(TrafficEnd other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return Kind switch
+        {
+            TrafficEndKind.Pod => Pod == other.Pod && Pod!.Workload.Length == 0,
+            TrafficEndKind.Node => other.Kind == TrafficEndKind.Node && Node.Length > 0 && Node == other.Node,
+            _ => false,
+        };
     }
 
     public override string ToString() => Name;

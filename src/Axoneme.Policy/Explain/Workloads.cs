@@ -20,6 +20,8 @@ internal static class Workloads
         "batch.kubernetes.io/job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-completion-index",
     ];
 
+    private const string HostNameLabel = "kubernetes.io/hostname";
+
     public static (string Kind, ResourceName Name) OwnerOf(Pod pod, OwnerReference owner)
     {
         string? hash = pod.Metadata.Label("pod-template-hash");
@@ -52,6 +54,11 @@ internal static class Workloads
         string? named = NamingLabels.Select(pod.Own.GetValueOrDefault).FirstOrDefault(v => !string.IsNullOrEmpty(v));
         return named ?? pod.Name.Name;
     }
+
+    /// <summary>The labels by which a rule should select one node: its name, or all that it has.</summary>
+    public static IReadOnlyDictionary<string, string> NodeSelectorLabels(IReadOnlyDictionary<string, string> labels)
+        => labels.TryGetValue(HostNameLabel, out string? name) ? new Dictionary<string, string> { [HostNameLabel] = name }
+            : new SortedDictionary<string, string>(labels.ToDictionary(), StringComparer.Ordinal);
 
     /// <summary>The labels by which a rule should select the application: those that name it, or all that last.</summary>
     public static IReadOnlyDictionary<string, string> SelectorLabels(IReadOnlyDictionary<string, string> own, LabelFilter filter)

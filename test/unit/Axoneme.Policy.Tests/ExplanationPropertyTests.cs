@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+using Axoneme.Kubernetes.Resources;
+using Axoneme.Network;
+using Axoneme.Policy.Explain;
+
+namespace Axoneme.Policy.Tests;
+
+/// <summary>Explanations of pods and nodes, held against a reading of the rules that knows no identities and no maps.</summary>
+public sealed class ExplanationPropertyTests(ITestOutputHelper output)
+{
+    private const int Questions = 20;
+
+    [Fact]
+    public void An_explanation_says_what_the_rules_mean_at_both_ends()
+    {
+        int first = Environment.GetEnvironmentVariable("AXONEME_SEED") is { } wanted ? int.Parse(wanted) : Random.Shared.Next(1_000_000);
+        output.WriteLine($"seeds from {first}; AXONEME_SEED={first} repeats them");
+        int nodes = 0, allowed = 0, denied = 0;
+        for (int seed = first; seed < first + 150; seed++)
+        {
+            var world = new ExplainedWorld(new Random(seed));
+            ClusterObjects objects = world.Objects();
+            var model = new ClusterModel(objects);
+            Assert.DoesNotContain(model.Findings, f => !f.Message.EndsWith("the host firewall is off (enable-host-firewall)", StringComparison.Ordinal));
+            NetworkRule[] rules = [.. model.Engine.Policies.SelectMany(p => model.Engine.FindPolicy(p)!.Rules)];
+            var explainer = new FlowExplainer(model);
+            for (int i = 0; i < Questions; i++)
+            {
+                (string from, string to, PortText port) = world.Question();
+                ConnectionPath path = explainer.Explain(from, to, port).Paths[0];
+                foreach (Decision decision in new[] { path.Egress, path.Ingress })
+                {
+                    if (Expected(objects, rules, decision, path) is not { } expected)
+                    {
+                        Assert.False(decision.IsPoliced, $"seed {seed}: {from} -> {to} {port}: {decision.End}");
+                        continue;
+                    }
+
+                    Assert.True(expected == decision.Allows, $"seed {seed}: {from} -> {to} {port}: {decision.Direction} of {decision.End} is {decision.Kind}");
+                    nodes += decision.End.Kind == TrafficEndKind.Node ? 1 : 0;
+                    allowed += expected ? 1 : 0;
+                    denied += expected ? 0 : 1;
+                }
+            }
+        }
+
+        Assert.True(nodes > 300 && allowed > 300 && denied > 300, $"{nodes} {allowed} {denied}");
+    }
+
+    // Null: nobody polices the end.
+    private static bool? Expected(ClusterObjects objects, NetworkRule[] rules, Decision decision, ConnectionPath path)
+    {
+        TrafficEnd other = decision.Direction == TrafficDirection.Egress ? path.Destination : path.Source;
+        bool isPod = decision.End.Kind == TrafficEndKind.Pod;
+        if (!isPod && (decision.End.Kind != TrafficEndKind.Node || !objects.Options.EnableHostFirewall))
+            return null;
+        Peer subject = isPod
+            ? new Peer(decision.End.Identity, decision.End.Pod!.Labels, decision.End.Pod.Ports)
+            : new Peer(SecurityIdentity.Host, HostLabels(objects, decision.End.Node), NamedPorts.Empty);
+        return Oracle.Allows(rules, objects.Options, subject, decision.Direction, new Packet(PeerOf(objects, other, decision.End.Node), path.Protocol, path.Port));
+    }
+
+    private static Peer PeerOf(ClusterObjects objects, TrafficEnd end, string viewer)
+    {
+        if (end.Kind == TrafficEndKind.Pod)
+            return new Peer(end.Identity, end.Pod!.Labels, end.Pod.Ports);
+        if (end.Kind == TrafficEndKind.Node)
+        {
+            return end.Node == viewer
+                ? new Peer(SecurityIdentity.Host, HostLabels(objects, viewer), NamedPorts.Empty, objects.CidrMatchesNodes ? end.Address : null)
+                : new Peer(end.Identity, RemoteLabels(objects, end.Node), NamedPorts.Empty, objects.CidrMatchesNodes ? end.Address : null);
+        }
+
+        bool isV6 = end.Address is { IsV6: true };
+        IEnumerable<Label> names = end.Kind == TrafficEndKind.DnsName
+            ? new[] { "*.example.com", "api.example.com", "example.*" }.Where(p => Matches(p, end.Name)).Select(p => new Label("fqdn", p, "")) : [];
+        return new Peer(
+            end.Identity, LabelSet.From(names.Append(new Label("reserved", isV6 ? "world-ipv6" : "world-ipv4", ""))), NamedPorts.Empty,
+            // No rule of these worlds has a narrower block than the whole that such an address could be in.
+            end.Address ?? IpAddress.Parse("100.64.0.1"));
+    }
+
+    private static bool Matches(string pattern, string name)
+        => System.Text.RegularExpressions.Regex.IsMatch(name, "^" + pattern.Replace(".", "\\.").Replace("*", "[-a-z0-9_]*") + "$");
+
+    private static Node Find(ClusterObjects objects, string name) => objects.Of<Node>().Single(n => n.Metadata.Name == name);
+
+    private static LabelSet HostLabels(ClusterObjects objects, string name) => LabelSet.From(
+        Find(objects, name).Metadata.Labels!.Select(l => new Label("k8s", l.Key, l.Value)).Append(new Label("reserved", "host", "")).Concat(ApiServer(name)));
+
+    private static LabelSet RemoteLabels(ClusterObjects objects, string name) => LabelSet.From(
+    [
+        .. Find(objects, name).Metadata.Labels!.Select(l => new Label("node", l.Key, l.Value)), new Label("reserved", "remote-node", ""),
+        new Label("k8s", PodLabels.Cluster, "default"), .. ApiServer(name),
+    ]);
+
+    private static IEnumerable<Label> ApiServer(string name) => name == "n3" ? [new Label("reserved", "kube-apiserver", "")] : [];
+}
