@@ -69,7 +69,7 @@ public sealed record EndpointPolicy(ushort EndpointId, uint Revision)
     /// <summary>Of what the kernel has: a later policy has more entries than the map, and new connections are dropped. Not to be asked for.</summary>
     public bool Overflowed { get; init; }
 
-    public ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Entries { get; init; } = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
+    public PolicyMapEntryCollection Entries { get; init; } = PolicyMapEntryCollection.Empty;
 
     /// <summary>The policy as it would be with the rules that are on trial; null for endpoints that none of those concerns.</summary>
     public ShadowPolicy? Shadow { get; init; }
@@ -88,7 +88,7 @@ public sealed record ShadowPolicy
     public bool Egress { get; init; }
 
     /// <summary>All of them, also those of rules in force; cookies are of the same kind.</summary>
-    public ImmutableDictionary<PolicyMapKey, PolicyMapEntry> Entries { get; init; } = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
+    public PolicyMapEntryCollection Entries { get; init; } = PolicyMapEntryCollection.Empty;
 }
 
 /// <summary>Service address as the maps know it.</summary>

@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using System.Runtime.InteropServices;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
-using Axoneme.Network;
 
 namespace Axoneme.Datapath;
 
 /// <summary>
-/// The maps of one kind of policy: one for each endpoint, in the endpoint's slot of an array, and pinned under a name of its own.
+/// The maps of one kind of policy. Each endpoint has a slot of an array and a pin of its own; those with one policy have the same map behind
+/// both.
 /// </summary>
+/// <remarks>
+/// A map is written only for all of its endpoints together: one that goes another way gets another map first. Who has which map, the slots say,
+/// which are the programs' truth; a pin is set before its slot, so that after a crash every map in a slot belongs to an endpoint that has a pin.
+/// </remarks>
+/// <param name="maps">Of the node.</param>
 /// <param name="array">Array of maps by endpoint id.</param>
 /// <param name="prefix">Of the pins' names; the endpoint's id in five digits comes behind it.</param>
 internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix)
 {
+    // Of a pin that has not yet taken the place of the one before.
+    private const string NewSuffix = "_new";
+
+    // As the slots were when this process last looked; null before. What the programs use is looked up again before a map is written.
+    private Dictionary<ushort, PolicyMap>? _slots;
+
     public string PathOf(ushort endpointId) => maps.Paths.Map($"{prefix}{endpointId:D5}");
 
     /// <summary>Endpoints that have a map.</summary>
@@ -27,69 +37,72 @@ internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix
     }
 
     /// <summary>The entries as the kernel has them; null when the endpoint has no map, or one that is not in its slot.</summary>
-    public ImmutableDictionary<PolicyMapKey, PolicyMapEntry>? Read(ushort endpointId)
+    public PolicyMapEntryCollection? Read(ushort endpointId)
     {
         using BpfMap? pinned = BpfMap.TryOpenPinned(PathOf(endpointId));
-        uint slot = endpointId;
-        using BpfMap? used = array.TryOpenInner(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
-        if (pinned is null || used is null || pinned.Id != used.Id)
+        if (pinned is null || pinned.Id != SlotOf(endpointId))
             return null;
-        using BpfMap<PolicyKey, PolicyEntry> map = BpfMap.OpenById(used.Id).As<PolicyKey, PolicyEntry>();
-        return map.Entries().Select(e => PolicyCodec.Decode(e.Key, e.Value)).ToImmutableDictionary(e => e.Key);
+        using BpfMap<PolicyKey, PolicyEntry> map = BpfMap.OpenById(pinned.Id).As<PolicyKey, PolicyEntry>();
+        return PolicyMap.Read(map);
     }
 
-    /// <summary>Whether the endpoint's map has room for as many entries as is configured.</summary>
-    public bool IsOfConfiguredSize(ushort endpointId)
+    /// <summary>
+    /// What all endpoints have, each map read once. What this process believes of the maps is then as they are. Endpoints whose map is of another
+    /// size than configured are left out: what replaces it is filled before it takes the slot.
+    /// </summary>
+    public Dictionary<ushort, PolicyMapEntryCollection> ReadAll()
     {
-        using BpfMap? pinned = BpfMap.TryOpenPinned(PathOf(endpointId));
-        return pinned?.Spec.MaxEntries == maps.PolicyEntries;
+        Forget();
+        var all = new Dictionary<ushort, PolicyMapEntryCollection>();
+        foreach ((ushort endpoint, PolicyMap map) in Slots())
+        {
+            if (map.Pins.Contains(endpoint) && map.Capacity == maps.PolicyEntries)
+                all[endpoint] = map.ReadAgain();
+        }
+
+        return all;
     }
 
-    /// <summary>Writes what is new; what is to go stays until the map is in its slot.</summary>
-    /// <param name="before">What the map has if it is in its slot; null if that is not known.</param>
-    public PreparedSlot Prepare(
-        ushort endpointId, ImmutableDictionary<PolicyMapKey, PolicyMapEntry>? before, ImmutableDictionary<PolicyMapKey, PolicyMapEntry> after)
+    /// <summary>
+    /// Writes what is new into the map of endpoints that are to have the same; what is to go stays until the map is in all their slots.
+    /// </summary>
+    /// <exception cref="SystemCallException">The kernel refused; the maps may hold a part of what is new.</exception>
+    public PreparedMap Prepare(IReadOnlyCollection<ushort> endpoints, PolicyMapEntryCollection contents)
     {
-        BpfMapSpec spec = SpecOf(endpointId);
-        BpfMap<PolicyKey, PolicyEntry> map = OpenOrReplace(spec, PathOf(endpointId)).As<PolicyKey, PolicyEntry>();
-        try
-        {
-            bool isInSlot = IsInSlot(endpointId, map.Map);
-            (Dictionary<PolicyKey, PolicyEntry> upserts, List<PolicyKey> stale) =
-                before is not null && isInSlot ? Compare(before, after) : Compare(map, after);
-            // Old and new entries together may not fit where either does, and old kernels replace no entry of a full trie.
-            if (upserts.Count > 0 && after.Count + stale.Count >= maps.PolicyEntries)
-            {
-                map.Dispose();
-                map = Renew(spec, PathOf(endpointId)).As<PolicyKey, PolicyEntry>();
-                (upserts, stale, isInSlot) = (after.Values.ToDictionary(e => PolicyCodec.Encode(e.Key), PolicyCodec.Encode), [], false);
-            }
+        PolicyMap? present = Find(endpoints, contents);
+        IReadOnlyList<PolicyKey>? stale = present?.TryWrite(contents);
+        PolicyMap map = stale is null ? PolicyMap.Create(Spec, contents) : present!;
+        // From here on nobody else may have it changed.
+        map.Endpoints.UnionWith(endpoints);
+        ushort[] unslotted = [.. endpoints.Where(endpoint => SlotOf(endpoint) != map.Id)];
+        foreach (ushort endpoint in endpoints.Where(endpoint => !map.Pins.Contains(endpoint)).Union(unslotted))
+            Pin(endpoint, map);
+        return new PreparedMap(map, contents, stale ?? [], unslotted);
+    }
 
-            map.UpdateBatch(upserts.Keys.ToArray(), upserts.Values.ToArray());
-            return new PreparedSlot(endpointId, map, stale, NeedsSlot: !isInSlot);
-        }
-        catch
-        {
-            map.Dispose();
-            throw;
-        }
+    /// <summary>Puts maps into the slots that lack them: the array waits for all readers once a call, not once a map.</summary>
+    public void Install(IEnumerable<PreparedMap> prepared)
+    {
+        (ushort Endpoint, PolicyMap Map)[] missing = [.. prepared.SelectMany(p => p.Unslotted.Select(endpoint => (endpoint, p.Map)))];
+        if (missing.Length == 0)
+            return;
+        array.SetInner([.. missing.Select(m => (uint)m.Endpoint)], [.. missing.Select(m => m.Map.Kernel)]);
+        foreach ((ushort endpoint, PolicyMap map) in missing)
+            Move(endpoint, map);
     }
 
     /// <summary>Makes a map for the endpoint, empty, if there is none in its slot.</summary>
     public void Ensure(ushort endpointId)
     {
-        using BpfMap map = OpenOrReplace(SpecOf(endpointId), PathOf(endpointId));
-        if (!IsInSlot(endpointId, map))
-            array.SetInner([(uint)endpointId], [map]);
+        if (Slots().TryGetValue(endpointId, out PolicyMap? present) && present.Id == SlotOf(endpointId))
+            return;
+        PolicyMap map = PolicyMap.Create(Spec, PolicyMapEntryCollection.Empty);
+        Pin(endpointId, map);
+        Install([new PreparedMap(map, PolicyMapEntryCollection.Empty, [], [endpointId])]);
     }
 
-    /// <summary>Puts new maps into their slots: the array waits for all readers once a call, not once a map.</summary>
-    public void Install(IEnumerable<PreparedSlot> prepared)
-    {
-        PreparedSlot[] unslotted = [.. prepared.Where(p => p.NeedsSlot)];
-        if (unslotted.Length > 0)
-            array.SetInner([.. unslotted.Select(p => (uint)p.EndpointId)], [.. unslotted.Select(p => p.Map.Map)]);
-    }
+    /// <summary>Whether the endpoint has a map.</summary>
+    public bool Has(ushort endpointId) => Slots().ContainsKey(endpointId);
 
     /// <summary>Idempotent.</summary>
     public void Remove(ushort endpointId)
@@ -97,70 +110,116 @@ internal sealed class PolicySlots(DatapathMaps maps, BpfMap array, string prefix
         uint slot = endpointId;
         array.TryDelete(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)));
         File.Delete(PathOf(endpointId));
+        if (_slots is null || !_slots.Remove(endpointId, out PolicyMap? map))
+            return;
+        map.Endpoints.Remove(endpointId);
+        map.Pins.Remove(endpointId);
+        DisposeIfUnused(map);
     }
 
-    // Reading a trie back costs a system call an entry; between two versions that we wrote ourselves the difference is known.
-    private static (Dictionary<PolicyKey, PolicyEntry> Upserts, List<PolicyKey> Stale) Compare(
-        ImmutableDictionary<PolicyMapKey, PolicyMapEntry> before, ImmutableDictionary<PolicyMapKey, PolicyMapEntry> after)
+    private BpfMapSpec Spec
+        => (array.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!) with { Name = prefix.TrimEnd('_'), MaxEntries = maps.PolicyEntries };
+
+    /// <summary>
+    /// A map to write to: best the one that has it all, else one that only these endpoints have. Null when each is somebody else's as well.
+    /// </summary>
+    private PolicyMap? Find(IReadOnlyCollection<ushort> endpoints, PolicyMapEntryCollection contents)
     {
-        var upserts = new Dictionary<PolicyKey, PolicyEntry>();
-        foreach ((PolicyMapKey key, PolicyMapEntry entry) in after)
+        Dictionary<ushort, PolicyMap> slots = Slots();
+        if (slots.Values.FirstOrDefault(map => ReferenceEquals(map.Contents, contents) && map.Capacity == maps.PolicyEntries) is { } same)
+            return same;
+        HashSet<ushort> group = [.. endpoints];
+        return endpoints
+            .Select(endpoint => slots.GetValueOrDefault(endpoint))
+            .OfType<PolicyMap>()
+            .Distinct()
+            .Where(map => map.Capacity == maps.PolicyEntries && map.Endpoints.IsSubsetOf(group) && map.Endpoints.All(e => SlotOf(e) == map.Id))
+            .MaxBy(map => (map.Contents is not null, map.Endpoints.Count));
+    }
+
+    // An old map keeps its pin until the new one, complete, takes it: an endpoint is never without.
+    private void Pin(ushort endpointId, PolicyMap map)
+    {
+        string path = PathOf(endpointId);
+        File.Delete(path + NewSuffix);
+        map.Kernel.Pin(path + NewSuffix);
+        File.Move(path + NewSuffix, path, overwrite: true);
+        if (_slots?.GetValueOrDefault(endpointId) is { } before)
+            before.Pins.Remove(endpointId);
+        map.Pins.Add(endpointId);
+    }
+
+    private void Move(ushort endpointId, PolicyMap map)
+    {
+        Dictionary<ushort, PolicyMap> slots = Slots();
+        if (slots.TryGetValue(endpointId, out PolicyMap? before) && before != map)
         {
-            if (!before.TryGetValue(key, out PolicyMapEntry? old) || old != entry)
-                upserts[PolicyCodec.Encode(key)] = PolicyCodec.Encode(entry);
+            before.Endpoints.Remove(endpointId);
+            before.Pins.Remove(endpointId);
+            DisposeIfUnused(before);
         }
 
-        return (upserts, [.. before.Keys.Where(key => !after.ContainsKey(key)).Select(PolicyCodec.Encode)]);
+        slots[endpointId] = map;
+        map.Endpoints.Add(endpointId);
     }
 
-    private static (Dictionary<PolicyKey, PolicyEntry> Upserts, List<PolicyKey> Stale) Compare(
-        BpfMap<PolicyKey, PolicyEntry> map, ImmutableDictionary<PolicyMapKey, PolicyMapEntry> after)
+    private static void DisposeIfUnused(PolicyMap map)
     {
-        Dictionary<PolicyKey, PolicyEntry> upserts = after.Values.ToDictionary(e => PolicyCodec.Encode(e.Key), PolicyCodec.Encode);
-        var stale = new List<PolicyKey>();
-        foreach ((PolicyKey key, PolicyEntry entry) in map.Entries())
-        {
-            if (!upserts.TryGetValue(key, out PolicyEntry want))
-                stale.Add(key);
-            else if (want == entry)
-                upserts.Remove(key);
-        }
-
-        return (upserts, stale);
+        if (map.Endpoints.Count == 0)
+            map.Dispose();
     }
 
-    private BpfMapSpec SpecOf(ushort endpointId)
-        => (array.Spec.Inner ?? Maps.CiliumPolicyMaps.Spec.Inner!) with { Name = $"cilium_policy_v2_{endpointId:D5}", MaxEntries = maps.PolicyEntries };
-
-    private bool IsInSlot(uint slot, BpfMap map)
+    private uint SlotOf(uint endpointId)
     {
         Span<uint> id = stackalloc uint[1];
-        return array.TryLookup(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in slot)), MemoryMarshal.AsBytes(id)) && id[0] == map.Id;
+        return array.TryLookup(MemoryMarshal.AsBytes(new ReadOnlySpan<uint>(in endpointId)), MemoryMarshal.AsBytes(id)) ? id[0] : 0;
     }
 
-    private static BpfMap OpenOrReplace(BpfMapSpec spec, string path)
+    // Keeps the maps themselves, which know what was written to them, and asks the kernel anew who has them.
+    private void Forget()
     {
-        try
-        {
-            return BpfMap.OpenOrCreatePinned(spec, path);
-        }
-        catch (BpfMapMismatchException)
-        {
-            return Renew(spec, path);
-        }
+        if (_slots is null)
+            return;
+        Dictionary<uint, PolicyMap> known = _slots.Values.Distinct().ToDictionary(map => map.Id);
+        _slots = Scan(known);
+        foreach (PolicyMap map in known.Values)
+            DisposeIfUnused(map);
     }
 
-    // The programs use the old map until the new one, complete, takes its slot.
-    private static BpfMap Renew(BpfMapSpec spec, string path)
+    private Dictionary<ushort, PolicyMap> Slots() => _slots ??= Scan([]);
+
+    private Dictionary<ushort, PolicyMap> Scan(Dictionary<uint, PolicyMap> known)
     {
-        File.Delete(path);
-        return BpfMap.OpenOrCreatePinned(spec, path);
+        foreach (PolicyMap map in known.Values)
+        {
+            map.Endpoints.Clear();
+            map.Pins.Clear();
+        }
+
+        var slots = new Dictionary<ushort, PolicyMap>();
+        foreach (ushort endpoint in Pinned())
+        {
+            uint id = SlotOf(endpoint);
+            if (id == 0)
+                continue;
+            ref PolicyMap? map = ref CollectionsMarshal.GetValueRefOrAddDefault(known, id, out _);
+            map ??= PolicyMap.Open(id);
+            slots[endpoint] = map;
+            map.Endpoints.Add(endpoint);
+            using BpfMap? pinned = BpfMap.TryOpenPinned(PathOf(endpoint));
+            if (pinned?.Id == id)
+                map.Pins.Add(endpoint);
+        }
+
+        return slots;
     }
 }
 
-/// <summary>A map with what is new in it, before it takes its slot.</summary>
-/// <param name="Stale">To be deleted when it has.</param>
-internal sealed record PreparedSlot(ushort EndpointId, BpfMap<PolicyKey, PolicyEntry> Map, List<PolicyKey> Stale, bool NeedsSlot)
+/// <summary>A map with what is new in it, before it is in all slots of those who are to have it.</summary>
+/// <param name="Contents">What it has when <paramref name="Stale"/> is deleted.</param>
+/// <param name="Stale">To be deleted when it is.</param>
+/// <param name="Unslotted">Endpoints whose slots have something else.</param>
+internal sealed record PreparedMap(PolicyMap Map, PolicyMapEntryCollection Contents, IReadOnlyList<PolicyKey> Stale, IReadOnlyList<ushort> Unslotted)
 {
-    public void DeleteStale() => Map.DeleteBatch(CollectionsMarshal.AsSpan(Stale));
+    public void DeleteStale() => Map.Delete(Stale, Contents);
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
 using Axoneme.Linux;
@@ -9,8 +8,9 @@ using Axoneme.Tables;
 namespace Axoneme.Datapath;
 
 /// <summary>
-/// Keeps the policy map of each endpoint. A change writes new entries before it deletes old ones, so that what both policies allow stays
-/// allowed throughout, and moves the endpoint's revision last, which makes established connections be judged again.
+/// Keeps the policy maps, one for all endpoints with the same <see cref="PolicyMapEntryCollection"/>. A change writes new entries before it deletes old
+/// ones, so that what both policies allow stays allowed throughout, and moves the endpoints' revision last, which makes established connections
+/// be judged again.
 /// </summary>
 /// <param name="maps">Of the node.</param>
 /// <param name="lockdownOnOverflow">
@@ -22,37 +22,28 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
     private readonly PolicySlots _enforced = new(maps, maps.PolicyMaps, "cilium_policy_v2_");
     private readonly PolicySlots _shadow = new(maps, maps.ShadowPolicyMaps, "cilium_policy_shadow_");
 
-    // What this process wrote last, as long as nothing suggests that the kernel has something else.
-    private readonly Dictionary<ushort, EndpointPolicy> _applied = [];
-
     public ValueTask ApplyAsync(
         IReadOnlyList<EndpointPolicy> values, ReconcileFailures<ushort> failures, CancellationToken cancellationToken)
     {
-        var prepared = new List<PreparedPolicy>(values.Count);
-        try
+        var fitting = new List<EndpointPolicy>(values.Count);
+        foreach (EndpointPolicy policy in values)
         {
-            foreach (EndpointPolicy policy in values)
-            {
-                if (policy.Entries.Count > maps.PolicyEntries)
-                    Try(policy.EndpointId, policy.Entries.Count, failures, () => Close(policy, failures));
-                else
-                    Try(policy.EndpointId, policy.Entries.Count, failures, () => prepared.Add(Prepare(policy, failures)));
-            }
-
-            _enforced.Install(prepared.Select(p => p.Enforced));
-            _shadow.Install(prepared.Select(p => p.Shadow).OfType<PreparedSlot>());
-            foreach (PreparedPolicy ready in prepared)
-                Try(ready.Policy.EndpointId, ready.Policy.Entries.Count, failures, () => Finish(ready));
-        }
-        finally
-        {
-            foreach (PreparedPolicy ready in prepared)
-            {
-                ready.Enforced.Map.Dispose();
-                ready.Shadow?.Map.Dispose();
-            }
+            ArgumentOutOfRangeException.ThrowIfZero(policy.Revision);
+            if (policy.Entries.Count > maps.PolicyEntries)
+                Try([policy.EndpointId], policy.Entries.Count, failures, () => Close(policy, failures));
+            else
+                fitting.Add(policy);
         }
 
+        List<PreparedMap> enforced = Prepare(_enforced, fitting, policy => policy.Entries, failures);
+        fitting.RemoveAll(policy => failures.Find(policy.EndpointId) is not null);
+        List<PreparedMap> shadows = PrepareShadows(fitting, failures);
+        _enforced.Install(enforced);
+        _shadow.Install(shadows);
+        foreach (PreparedMap ready in enforced.Concat(shadows))
+            ready.DeleteStale();
+        foreach (EndpointPolicy policy in fitting)
+            Try([policy.EndpointId], policy.Entries.Count, failures, () => Finish(policy));
         return ValueTask.CompletedTask;
     }
 
@@ -65,16 +56,11 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
 
     public ValueTask<IReadOnlyDictionary<ushort, EndpointPolicy>> ReadActualAsync(CancellationToken cancellationToken)
     {
-        // Whoever asks what is there doubts what we remember.
-        _applied.Clear();
-        var actual = new Dictionary<ushort, EndpointPolicy>();
-        foreach (ushort endpoint in PinnedEndpoints())
-        {
-            // A map of another size is as good as none: what replaces it is filled before it takes the slot.
-            if (_enforced.IsOfConfiguredSize(endpoint) && Read(endpoint) is { } policy)
-                actual[endpoint] = policy;
-        }
-
+        Dictionary<ushort, PolicyMapEntryCollection> enforced = _enforced.ReadAll();
+        Dictionary<ushort, PolicyMapEntryCollection> shadows = _shadow.ReadAll();
+        var actual = new Dictionary<ushort, EndpointPolicy>(enforced.Count);
+        foreach ((ushort endpoint, PolicyMapEntryCollection entries) in enforced)
+            actual[endpoint] = PolicyOf(endpoint, entries, shadows.GetValueOrDefault(endpoint));
         return ValueTask.FromResult<IReadOnlyDictionary<ushort, EndpointPolicy>>(actual);
     }
 
@@ -84,37 +70,22 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
         ArgumentNullException.ThrowIfNull(actual);
         // The same policy under another revision is the same policy: connections that passed it need not be judged again.
         return (desired with { Entries = actual.Entries, Shadow = actual.Shadow, Revision = actual.Revision }) == actual
-            && HaveSame(desired.Entries, actual.Entries)
+            && desired.Entries.HasSameEntries(actual.Entries)
             && (desired.Shadow, actual.Shadow) switch
             {
                 (null, null) => true,
-                ({ } want, { } have) => want with { Entries = have.Entries } == have && HaveSame(want.Entries, have.Entries),
+                ({ } want, { } have) => want with { Entries = have.Entries } == have && want.Entries.HasSameEntries(have.Entries),
                 _ => false,
             };
     }
 
     /// <summary>The policy as the kernel has it; null when the endpoint has no map, or one that is not in its slot.</summary>
     public EndpointPolicy? Read(ushort endpointId)
-    {
-        if (_enforced.Read(endpointId) is not { } entries)
-            return null;
-        maps.PolicyStates.TryLookup(endpointId, out PolicyState state);
-        var flags = (PolicyStateFlags)state.Flags;
-        return new EndpointPolicy(endpointId, state.Revision)
-        {
-            IngressEnforced = flags.HasFlag(PolicyStateFlags.IngressEnforced),
-            EgressEnforced = flags.HasFlag(PolicyStateFlags.EgressEnforced),
-            Audit = flags.HasFlag(PolicyStateFlags.Audit),
-            Overflowed = flags.HasFlag(PolicyStateFlags.Overflow),
-            Entries = entries,
-            Shadow = ReadShadow(endpointId, flags),
-        };
-    }
+        => _enforced.Read(endpointId) is { } entries ? PolicyOf(endpointId, entries, _shadow.Read(endpointId)) : null;
 
     /// <summary>Takes the endpoint's policy away: its new connections are dropped. Idempotent.</summary>
     public void Remove(ushort endpointId)
     {
-        _applied.Remove(endpointId);
         maps.PolicyStates.Update(endpointId, default);
         _enforced.Remove(endpointId);
         _shadow.Remove(endpointId);
@@ -162,33 +133,54 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
         return changed;
     }
 
-    private static void Try(ushort endpointId, int entries, ReconcileFailures<ushort> failures, Action write)
+    /// <summary>Endpoints that are to have the same get one map. What is said of a failure, is said at each of them.</summary>
+    private static List<PreparedMap> Prepare(
+        PolicySlots slots, IEnumerable<EndpointPolicy> policies, Func<EndpointPolicy, PolicyMapEntryCollection> contentsOf, ReconcileFailures<ushort> failures)
+    {
+        var prepared = new List<PreparedMap>();
+        foreach (IGrouping<PolicyMapEntryCollection, EndpointPolicy> group in policies.GroupBy(contentsOf))
+        {
+            ushort[] endpoints = [.. group.Select(policy => policy.EndpointId)];
+            Try(endpoints, group.Key.Count, failures, () => prepared.Add(slots.Prepare(endpoints, group.Key)));
+        }
+
+        return prepared;
+    }
+
+    private static void Try(ushort[] endpoints, int entries, ReconcileFailures<ushort> failures, Action write)
     {
         try
         {
             write();
         }
-        catch (SystemCallException e)
+        catch (Exception e) when (e is SystemCallException or IOException)
         {
-            string hint = e.Errno is Errno.ENOSPC or Errno.E2BIG
+            string hint = e is SystemCallException { Errno: Errno.ENOSPC or Errno.E2BIG }
                 ? $": {entries} entries do not fit (bpf-policy-map-max)"
                 : "";
-            failures.Add(endpointId, e.Message + hint);
+            foreach (ushort endpoint in endpoints)
+                failures.Add(endpoint, e.Message + hint);
         }
     }
 
-    private PreparedPolicy Prepare(EndpointPolicy policy, ReconcileFailures<ushort> failures)
+    // What is in force does not wait for what is on trial: a policy whose trial cannot be had goes without.
+    private List<PreparedMap> PrepareShadows(List<EndpointPolicy> policies, ReconcileFailures<ushort> failures)
     {
-        ArgumentOutOfRangeException.ThrowIfZero(policy.Revision);
-        _applied.Remove(policy.EndpointId, out EndpointPolicy? before);
-        PreparedSlot enforced = _enforced.Prepare(policy.EndpointId, before?.Entries, policy.Entries);
-        PreparedSlot? shadow = null;
-        // What is in force does not wait for what is on trial.
-        if (policy.Shadow is { } tooLarge && tooLarge.Entries.Count > maps.PolicyEntries)
-            failures.Add(policy.EndpointId, $"{NoRoom(tooLarge.Entries.Count)}: policies on trial are not tried");
-        else if (policy.Shadow is { } trial)
-            Try(policy.EndpointId, trial.Entries.Count, failures, () => shadow = _shadow.Prepare(policy.EndpointId, before?.Shadow?.Entries, trial.Entries));
-        return new PreparedPolicy(shadow is null ? policy with { Shadow = null } : policy, enforced, shadow, HadNoShadow: before is { Shadow: null });
+        foreach (EndpointPolicy policy in policies)
+        {
+            if (policy.Shadow is { } shadow && shadow.Entries.Count > maps.PolicyEntries)
+                failures.Add(policy.EndpointId, $"{NoRoom(shadow.Entries.Count)}: policies on trial are not tried");
+        }
+
+        List<PreparedMap> prepared = Prepare(
+            _shadow, policies.Where(p => p.Shadow is not null && failures.Find(p.EndpointId) is null), policy => policy.Shadow!.Entries, failures);
+        for (int i = 0; i < policies.Count; i++)
+        {
+            if (failures.Find(policies[i].EndpointId) is not null)
+                policies[i] = policies[i] with { Shadow = null };
+        }
+
+        return prepared;
     }
 
     /// <summary>
@@ -197,7 +189,6 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
     /// </summary>
     private void Close(EndpointPolicy policy, ReconcileFailures<ushort> failures)
     {
-        _applied.Remove(policy.EndpointId);
         _enforced.Ensure(policy.EndpointId);
         maps.PolicyStates.TryLookup(policy.EndpointId, out PolicyState state);
         uint revision = lockdownOnOverflow || state.Revision == 0 ? policy.Revision : state.Revision;
@@ -210,21 +201,32 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
 
     private string NoRoom(int entries) => $"{entries} policy entries do not fit into the {maps.PolicyEntries} of the endpoint's map (bpf-policy-map-max)";
 
-    private void Finish(PreparedPolicy ready)
+    private void Finish(EndpointPolicy policy)
     {
-        ready.Enforced.DeleteStale();
-        ready.Shadow?.DeleteStale();
-        EndpointPolicy policy = ready.Policy;
         maps.PolicyStates.Update(policy.EndpointId, new PolicyState { Revision = policy.Revision, Flags = (uint)FlagsOf(policy) });
-        if (policy.Shadow is null && !ready.HadNoShadow)
+        if (policy.Shadow is null && _shadow.Has(policy.EndpointId))
             _shadow.Remove(policy.EndpointId);
-        _applied[policy.EndpointId] = policy;
     }
 
-    private ShadowPolicy? ReadShadow(ushort endpointId, PolicyStateFlags flags)
+    private EndpointPolicy PolicyOf(ushort endpointId, PolicyMapEntryCollection entries, PolicyMapEntryCollection? shadow)
+    {
+        maps.PolicyStates.TryLookup(endpointId, out PolicyState state);
+        var flags = (PolicyStateFlags)state.Flags;
+        return new EndpointPolicy(endpointId, state.Revision)
+        {
+            IngressEnforced = flags.HasFlag(PolicyStateFlags.IngressEnforced),
+            EgressEnforced = flags.HasFlag(PolicyStateFlags.EgressEnforced),
+            Audit = flags.HasFlag(PolicyStateFlags.Audit),
+            Overflowed = flags.HasFlag(PolicyStateFlags.Overflow),
+            Entries = entries,
+            Shadow = ShadowOf(flags, shadow),
+        };
+    }
+
+    private static ShadowPolicy? ShadowOf(PolicyStateFlags flags, PolicyMapEntryCollection? entries)
     {
         const PolicyStateFlags Any = PolicyStateFlags.IngressShadowed | PolicyStateFlags.EgressShadowed;
-        if ((flags & Any) == 0 || !_shadow.IsOfConfiguredSize(endpointId) || _shadow.Read(endpointId) is not { } entries)
+        if ((flags & Any) == 0 || entries is null)
             return null;
         return new ShadowPolicy
         {
@@ -234,10 +236,6 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
         };
     }
 
-    private static bool HaveSame(ImmutableDictionary<PolicyMapKey, PolicyMapEntry> one, ImmutableDictionary<PolicyMapKey, PolicyMapEntry> other)
-        => ReferenceEquals(one, other)
-            || (one.Count == other.Count && one.All(e => other.TryGetValue(e.Key, out PolicyMapEntry? entry) && entry == e.Value));
-
     private static PolicyStateFlags FlagsOf(EndpointPolicy policy)
         => (policy.IngressEnforced ? PolicyStateFlags.IngressEnforced : 0)
             | (policy.EgressEnforced ? PolicyStateFlags.EgressEnforced : 0)
@@ -245,8 +243,4 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
             | (policy.Shadow is { Ingress: true } ? PolicyStateFlags.IngressShadowed : 0)
             | (policy.Shadow is { Egress: true } ? PolicyStateFlags.EgressShadowed : 0)
             | PolicyStateFlags.Classes;
-
-    /// <param name="Policy">As it will be in the kernel.</param>
-    /// <param name="HadNoShadow">Nothing has to be taken away where nothing is on trial.</param>
-    private sealed record PreparedPolicy(EndpointPolicy Policy, PreparedSlot Enforced, PreparedSlot? Shadow, bool HadNoShadow);
 }

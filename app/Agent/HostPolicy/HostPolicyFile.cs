@@ -100,7 +100,7 @@ internal sealed record SavedTrial(
         IngressEnforced = IngressEnforced,
         EgressEnforced = EgressEnforced,
         Audit = Audit,
-        Entries = Entries.Select(e => e.Restore()).ToImmutableDictionary(e => e.Key),
+        Entries = PolicyMapEntryCollection.Of(Entries.Select(e => e.Restore())),
     };
 }
 

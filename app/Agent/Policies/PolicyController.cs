@@ -34,7 +34,7 @@ internal sealed class PolicyController
         Channel.CreateUnbounded<(QueuedChange, TaskCompletionSource)>(new UnboundedChannelOptions { SingleReader = true });
 
     private readonly ConcurrentDictionary<ushort, bool> _audit = new();
-    private ushort _proxyPort;
+    private readonly PolicyMapTranslation _translation = new();
     private volatile bool _auditsAll;
 
     public PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache)
@@ -86,7 +86,11 @@ internal sealed class PolicyController
     /// Whether this node runs a proxy, which <see cref="SetProxyPortAsync"/> tells where to find: 0, nobody knows, until then. Without one,
     /// what it would have to examine is denied. Set before <see cref="ReleaseAsync"/>.
     /// </summary>
-    public bool HasProxy { get; set; }
+    public bool HasProxy
+    {
+        get => _translation.HasProxy;
+        set => _translation.HasProxy = value;
+    }
 
     /// <summary>True once rules and identities are complete.</summary>
     public bool IsReleased => _released.Task.IsCompleted;
@@ -242,7 +246,7 @@ internal sealed class PolicyController
             foreach (EndpointPolicyChange change in update.Endpoints)
             {
                 writer.TryGet(change.EndpointId, out EndpointPolicy? before);
-                writer.Upsert(PolicyMapTranslation.Apply(before, change, RevisionBase, HasProxy ? _proxyPort : null) with { Audit = Audits(change.EndpointId) });
+                writer.Upsert(_translation.Apply(before, change, RevisionBase) with { Audit = Audits(change.EndpointId) });
             }
         });
 
@@ -288,18 +292,14 @@ internal sealed class PolicyController
 
     private void MoveProxy(ushort port)
     {
-        if (_proxyPort == port)
+        if (_translation.ProxyPort == port)
             return;
-        _proxyPort = port;
         // The engine knows nothing of ports, so its next revisions would not be new to these policies.
         RevisionBase++;
         Table.Write(writer =>
         {
-            foreach (EndpointPolicy policy in Table.Snapshot().Values)
-            {
-                if (PolicyMapTranslation.MoveProxy(policy, port) is { } moved)
-                    writer.Upsert(moved);
-            }
+            foreach (EndpointPolicy moved in _translation.MoveProxy(port, Table.Snapshot().Values))
+                writer.Upsert(moved);
         });
     }
 

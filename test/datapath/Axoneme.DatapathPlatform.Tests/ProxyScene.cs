@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -116,7 +115,7 @@ internal sealed class ProxyScene : IDisposable
                 LacksProxy = lacksProxy,
             };
         return ApplyAsync(
-            new EndpointPolicy(ClientId, ++_revision) { EgressEnforced = true, Entries = entries.ToImmutableDictionary(e => e.Key) }, cancellation);
+            new EndpointPolicy(ClientId, ++_revision) { EgressEnforced = true, Entries = PolicyMapEntryCollection.Of(entries) }, cancellation);
     }
 
     /// <summary>The ingress policy of a server on the same node: from the client only, or from nobody.</summary>
@@ -125,9 +124,8 @@ internal sealed class ProxyScene : IDisposable
         var entry = new PolicyMapEntry(new PolicyMapKey(
             TrafficDirection.Ingress, TestNode.Endpoint(ClientId).Identity, L4Protocol.Any, 0, 0))
         { Precedence = 1 };
-        ImmutableDictionary<PolicyMapKey, PolicyMapEntry> entries = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty;
         return ApplyAsync(
-            new EndpointPolicy(ServerId, ++_revision) { IngressEnforced = true, Entries = allowsClient ? entries.Add(entry.Key, entry) : entries },
+            new EndpointPolicy(ServerId, ++_revision) { IngressEnforced = true, Entries = PolicyMapEntryCollection.Of(allowsClient ? [entry] : []) },
             cancellation);
     }
 

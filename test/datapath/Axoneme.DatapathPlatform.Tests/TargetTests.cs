@@ -77,7 +77,7 @@ public sealed class TargetTests
         static EndpointPolicy Policy(uint revision, params PolicyMapEntry[] entries) => new(42, revision)
         {
             IngressEnforced = true,
-            Entries = entries.ToImmutableDictionary(e => e.Key),
+            Entries = PolicyMapEntryCollection.Of(entries),
         };
     }
 
@@ -89,9 +89,9 @@ public sealed class TargetTests
         var target = new PolicyTarget(maps);
         var rule = new PolicyMapEntry(new(TrafficDirection.Egress, new(300), L4Protocol.Udp, 53, 16)) { Precedence = 5, Cookie = 7, ProxyPort = 10053 };
         var trial = new PolicyMapEntry(new(TrafficDirection.Egress, new(301), L4Protocol.Tcp, 80, 16)) { Deny = true, Cookie = 8 };
-        ImmutableDictionary<PolicyMapKey, PolicyMapEntry> entries = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty.Add(rule.Key, rule);
+        PolicyMapEntryCollection entries = PolicyMapEntryCollection.Of([rule]);
         EndpointPolicy plain = new(42, Revision: 1) { EgressEnforced = true, Entries = entries };
-        EndpointPolicy tried = plain with { Shadow = new ShadowPolicy { Egress = true, Entries = entries.Add(trial.Key, trial) } };
+        EndpointPolicy tried = plain with { Shadow = new ShadowPolicy { Egress = true, Entries = entries.With([trial], []) } };
         EndpointPolicy changed = plain with { Shadow = new ShadowPolicy { Ingress = true, Egress = true, Entries = entries } };
         foreach (EndpointPolicy policy in new[] { tried, changed, plain, tried, plain })
         {
@@ -125,7 +125,7 @@ public sealed class TargetTests
             EndpointPolicy policy = new(42, Revision: 1)
             {
                 IngressEnforced = true,
-                Entries = new[] { anyone, somebody }.ToImmutableDictionary(e => e.Key),
+                Entries = PolicyMapEntryCollection.Of([anyone, somebody]),
             };
             await ApplyAll<ushort, EndpointPolicy>(new PolicyTarget(node.Maps), policy);
             node.Maps.PolicyStates.Update(42, new PolicyState { Revision = 1, Flags = (uint)PolicyStateFlags.IngressEnforced });
@@ -179,9 +179,8 @@ public sealed class TargetTests
         static EndpointPolicy Ports(ushort endpoint, uint revision, int first, int count) => new(endpoint, revision)
         {
             IngressEnforced = true,
-            Entries = Enumerable.Range(first, count)
-                .Select(port => new PolicyMapEntry(new(TrafficDirection.Ingress, new(300), L4Protocol.Tcp, (ushort)port, 16)))
-                .ToImmutableDictionary(e => e.Key),
+            Entries = PolicyMapEntryCollection.Of(Enumerable.Range(first, count)
+                .Select(port => new PolicyMapEntry(new(TrafficDirection.Ingress, new(300), L4Protocol.Tcp, (ushort)port, 16)))),
         };
     }
 
@@ -190,7 +189,7 @@ public sealed class TargetTests
     {
         using var test = new TestNode();
         var rule = new PolicyMapEntry(new(TrafficDirection.Ingress, new(300), L4Protocol.Tcp, 80, 16));
-        EndpointPolicy policy = new(42, Revision: 1) { Entries = ImmutableDictionary<PolicyMapKey, PolicyMapEntry>.Empty.Add(rule.Key, rule) };
+        EndpointPolicy policy = new(42, Revision: 1) { Entries = PolicyMapEntryCollection.Of([rule]) };
         using (DatapathMaps before = OpenMaps(test))
             await ApplyAll<ushort, EndpointPolicy>(new PolicyTarget(before), policy);
         test.Options = test.Options with { MapSizes = test.Options.MapSizes.SetItem(MapSizing.PolicyMaps, 512) };

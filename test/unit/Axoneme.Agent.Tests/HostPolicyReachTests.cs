@@ -17,9 +17,8 @@ public sealed class HostPolicyReachTests
     private static EndpointPolicy Admitting(params (SecurityIdentity Peer, ushort Port)[] peers) => new(9, 1)
     {
         IngressEnforced = true,
-        Entries = peers
-            .Select(p => new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Ingress, p.Peer, L4Protocol.Tcp, p.Port, 16)) { Precedence = 1 })
-            .ToImmutableDictionary(e => e.Key),
+        Entries = PolicyMapEntryCollection.Of(
+            peers.Select(p => new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Ingress, p.Peer, L4Protocol.Tcp, p.Port, 16)) { Precedence = 1 })),
     };
 
     [Fact]
@@ -54,7 +53,7 @@ public sealed class HostPolicyReachTests
     {
         var denied = new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Ingress, Office.AggregateIn(0), L4Protocol.Any, 0, 0)) { Deny = true, Precedence = 255 };
         EndpointPolicy policy = Admitting((Office, 22));
-        Assert.False(_reach.IsOpen(policy with { Entries = policy.Entries.Add(denied.Key, denied) }, [22], [Office]));
+        Assert.False(_reach.IsOpen(policy with { Entries = policy.Entries.With([denied], []) }, [22], [Office]));
     }
 
     [Fact]

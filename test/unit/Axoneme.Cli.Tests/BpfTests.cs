@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-using System.Collections.Immutable;
 using Axoneme.AgentApi;
 using Axoneme.Cli.Cilium;
 using Axoneme.Datapath;
@@ -226,13 +225,13 @@ public sealed class BpfTests
 
     private static EndpointPolicy Policy => new(872, 1)
     {
-        Entries = ((PolicyMapEntry[])
+        Entries = PolicyMapEntryCollection.Of(
         [
             new(new(TrafficDirection.Egress, new(4711), L4Protocol.IcmpV6, 0, 0)),
             new(new(TrafficDirection.Egress, new(0), L4Protocol.Udp, 8192, 13)) { ProxyPort = 10001 },
             new(new(TrafficDirection.Ingress, SecurityIdentity.Host, L4Protocol.Any, 0, 0)),
             new(new(TrafficDirection.Ingress, new(27191), L4Protocol.Tcp, 80, 16)) { Deny = true, Precedence = 5, Cookie = 7 },
-        ]).ToImmutableDictionary(e => e.Key),
+        ]),
     };
 
     private static IpcacheEntry[] Ipcache =>
