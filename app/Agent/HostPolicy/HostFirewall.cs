@@ -60,7 +60,7 @@ internal sealed class HostFirewall
         _ = _control.Policies.ChangeAsync(engine =>
         {
             engine.UpsertEndpoint(_host.Id, SecurityIdentity.Host, _host.Labels);
-            if (new ManagementAccess(_options.ManagementCidrs, _options.ManagementPorts).ToDocument() is { } document)
+            if (new ManagementAllowance(_options.ManagementCidrs, _options.ManagementPorts).ToDocument() is { } document)
                 engine.UpsertPolicy(document);
         });
     }

@@ -244,7 +244,7 @@ internal static class PolicySettings
 
         return objects with
         {
-            Management = new ManagementAccess(
+            Management = new ManagementAllowance(
                 [.. List("host-firewall-management-cidrs").Select(b => IpPrefix.TryParse(b, out IpPrefix block)
                     ? block : throw new UserErrorException($"host-firewall-management-cidrs: '{b}' is not an address block"))],
                 [.. List("host-firewall-management-ports", "22").Select(p => ushort.TryParse(p, out ushort port)

@@ -22,7 +22,7 @@ public sealed record ClusterObjects
     public bool CidrMatchesNodes { get; init; }
 
     /// <summary>What reaches nodes whatever their policies say (<c>host-firewall-management-cidrs</c> and <c>-ports</c>).</summary>
-    public ManagementAccess Management { get; init; } = ManagementAccess.None;
+    public ManagementAllowance Management { get; init; } = ManagementAllowance.None;
 
     public ImmutableArray<Resource> Items { get; init; } = [];
 

@@ -5,12 +5,12 @@ using Axoneme.Network;
 namespace Axoneme.Policy;
 
 /// <summary>Addresses outside the cluster that reach TCP ports of nodes whatever policies say.</summary>
-public sealed record ManagementAccess(ImmutableArray<IpPrefix> Blocks, ImmutableArray<ushort> Ports)
+public sealed record ManagementAllowance(ImmutableArray<IpPrefix> Blocks, ImmutableArray<ushort> Ports)
 {
     // Before all tiers that policies can be in, so that none of them can take it away.
     private const byte BeforeAll = 1;
 
-    public static readonly ManagementAccess None = new([], []);
+    public static readonly ManagementAllowance None = new([], []);
 
     /// <summary>As a rule of the policy engine, which closes nothing that policies leave open; null when there is none.</summary>
     public PolicyDocument? ToDocument()
