@@ -155,6 +155,7 @@ internal static class Manifests
             "BaselineAdminNetworkPolicy" => Of(json.BaselineAdminNetworkPolicy),
             "CiliumCIDRGroup" => Of(json.CiliumCIDRGroup),
             "CiliumEndpoint" => Of(json.CiliumEndpoint),
+            "CiliumEndpointSlice" => Of(json.CiliumEndpointSlice),
             "CiliumIdentity" => Of(json.CiliumIdentity),
             "CiliumNode" => Of(json.CiliumNode),
             // These have a pod template in the same place.

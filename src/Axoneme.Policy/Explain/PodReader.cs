@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
+using System.Globalization;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
 
@@ -13,7 +14,9 @@ internal static class PodReader
     public static IEnumerable<ClusterPod> Read(ClusterObjects objects, Func<LabelSet, SecurityIdentity> identityOf)
     {
         Dictionary<string, Namespace> namespaces = objects.Of<Namespace>().DistinctBy(n => n.Metadata.Name).ToDictionary(n => n.Metadata.Name);
-        Dictionary<ResourceName, CiliumEndpoint> endpoints = objects.Of<CiliumEndpoint>().DistinctBy(e => e.ResourceName).ToDictionary(e => e.ResourceName);
+        Dictionary<ResourceName, CiliumEndpoint> endpoints = objects.Of<CiliumEndpoint>().Concat(objects.Of<CiliumEndpointSlice>().SelectMany(EndpointsOf))
+            .DistinctBy(e => e.ResourceName).ToDictionary(e => e.ResourceName);
+        Dictionary<string, CiliumIdentity> identities = objects.Of<CiliumIdentity>().DistinctBy(i => i.Metadata.Name).ToDictionary(i => i.Metadata.Name);
         var seen = new HashSet<ResourceName>();
         var owners = new HashSet<(string Kind, ResourceName Name)>();
         foreach (Pod pod in objects.Of<Pod>())
@@ -74,7 +77,12 @@ internal static class PodReader
         {
             if (endpoint.Status?.Identity is not { Id: > 0 and <= uint.MaxValue } identity)
                 return null;
-            LabelSet labels = LabelSet.Parse(identity.Labels ?? []);
+            // Slices of endpoints have the numbers of identities, and not their labels.
+            LabelSet labels = identity.Labels is { Count: > 0 } known ? LabelSet.Parse(known)
+                : identities.GetValueOrDefault(identity.Id.ToString(CultureInfo.InvariantCulture))?.SecurityLabels is { } named
+                    ? PodLabels.FromSecurityLabels(named) : LabelSet.Empty;
+            if (labels.Count == 0)
+                return null;
             IReadOnlyDictionary<string, string> own = labels.Where(l => l.Source == Label.Kubernetes && !IsDerived(l.Key)).ToDictionary(l => l.Key, l => l.Value);
             var ports = NamedPorts.From((endpoint.Status.NamedPorts ?? []).Where(p => !string.IsNullOrEmpty(p.Name) && p.Port is > 0 and <= ushort.MaxValue)
                 .Select(p => new NamedPort(p.Name!, ProtocolOf(p.Protocol), (ushort)p.Port!.Value)));
@@ -88,6 +96,14 @@ internal static class PodReader
     /// <summary>Labels of an identity that the pod's object does not have.</summary>
     public static bool IsDerived(string key)
         => key.StartsWith("io.cilium.k8s.", StringComparison.Ordinal) || key.StartsWith("io.kubernetes.pod.", StringComparison.Ordinal);
+
+    private static IEnumerable<CiliumEndpoint> EndpointsOf(CiliumEndpointSlice slice)
+        => from core in slice.Endpoints ?? []
+           select new CiliumEndpoint
+           {
+               Metadata = new ObjectMeta { Namespace = slice.Namespace ?? "", Name = core.Name ?? "" },
+               Status = new EndpointStatus { Identity = new EndpointIdentity { Id = core.Id }, Networking = core.Networking, NamedPorts = core.NamedPorts },
+           };
 
     private static string NodeOf(ClusterObjects objects, string? address)
         => string.IsNullOrEmpty(address) ? ""

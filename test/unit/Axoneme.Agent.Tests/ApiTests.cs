@@ -136,6 +136,7 @@ public sealed class ApiTests
         PolicyInputs inputs = await agent.Client.GetPolicyInputsAsync(Cancelled);
         Assert.Equal(("default", "true"), (inputs.Options["enable-policy"], inputs.Options["enable-ipv6"]));
         Assert.Equal(("Namespace", "shop"), (inputs.Items[0].GetProperty("kind").GetString(), inputs.Items[0].GetProperty("metadata").GetProperty("name").GetString()));
+        Assert.Equal(("22", "", ""), (inputs.Options["host-firewall-management-ports"], inputs.Options["policy-cidr-match-mode"], inputs.Options["node-labels"]));
         LocalAddress block = Assert.Single(inputs.Addresses);
         Assert.Equal(("203.0.113.0/24", 0x0100_0001u), (block.Prefix, block.Identity));
     }

@@ -150,6 +150,24 @@ public sealed class ExplainTests : IDisposable
     }
 
     [Theory]
+    [InlineData("{kind: CiliumEndpointSlice, metadata: {name: ces-x}, namespace: shop, endpoints: [{name: web-0, id: 4711, named-ports: [{name: http, port: 8080, protocol: TCP}], networking: {addressing: [{ipv4: 10.244.3.3}], node: 192.168.0.3}}]}")]
+    [InlineData("{kind: CiliumEndpoint, metadata: {name: web-0, namespace: shop}, status: {identity: {id: 4711}, named-ports: [{name: http, port: 8080, protocol: TCP}], networking: {addressing: [{ipv4: 10.244.3.3}], node: 192.168.0.3}}}")]
+    public async Task A_pod_that_only_a_slice_of_endpoints_speaks_of_has_the_labels_of_its_identity(string endpoint)
+    {
+        _shop.Add("endpoints.yaml", $$"""
+            {{endpoint}}
+            ---
+            kind: CiliumIdentity
+            metadata: {name: "4711"}
+            security-labels: {"k8s:app": web, "k8s:io.kubernetes.pod.namespace": shop, "k8s:io.cilium.k8s.policy.cluster": default, "k8s:io.cilium.k8s.policy.serviceaccount": default}
+            """);
+        string text = await ExplainAsync("10.244.3.3", "shop/db-0", "5432");
+        Assert.Contains("source        shop/web-0 10.244.3.3 on 192.168.0.3, identity 4711: app=web\n", text, StringComparison.Ordinal);
+        Assert.Contains("ingress       allowed by CiliumNetworkPolicy shop/db spec.ingress[0]\n", text, StringComparison.Ordinal);
+        Assert.Contains("port 8080/TCP", await ExplainAsync("shop/cart-0", "shop/web-0", "http"), StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("denied", 0)]
     [InlineData("allowed", 1)]
     public async Task An_expectation_decides_about_the_exit_status(string expected, int status)
