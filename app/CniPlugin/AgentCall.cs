@@ -49,11 +49,11 @@ internal static class AgentCall
         };
         do
         {
-            using CniSocket? socket = CniSocket.TryConnect(path);
+            using DescriptorSocket? socket = DescriptorSocket.TryConnect(path);
             if (socket is not null)
             {
                 socket.SetTimeout(AnswerTimeout);
-                socket.Send(message, netns);
+                socket.Send(message, netns >= 0 ? [netns] : []);
                 int length = socket.Receive(buffer, out _);
                 if (length > 0)
                     return StandardStreams.Finish(buffer[0], buffer.AsSpan(1, length - 1));

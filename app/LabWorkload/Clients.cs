@@ -67,7 +67,7 @@ internal static class Clients
         return 0;
     }
 
-    public static async Task<int> ReceiveAsync(Socket socket, Memory<byte> buffer, CancellationToken cancellation)
+    public static async Task<int> ReceiveAsync(Socket socket, Memory<byte> buffer, CancellationToken cancellation, TimeSpan? patience = null)
     {
         try
         {
@@ -75,7 +75,7 @@ internal static class Clients
         }
         catch (OperationCanceledException)
         {
-            throw new TimeoutException($"no answer within {Patience.TotalSeconds} s");
+            throw new TimeoutException($"no answer within {(patience ?? Patience).TotalSeconds} s");
         }
     }
 

@@ -14,6 +14,9 @@ internal static class DnsClient
     private const int RcodeRefused = 5;
     private const int RcodeNameError = 3;
 
+    // What a stub resolver gives one try (resolv.conf(5), timeout).
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     /// <summary>One question; prints the addresses of the answer.</summary>
     /// <param name="name">Whole: nothing is added to it.</param>
     /// <param name="type">A or AAAA.</param>
@@ -26,34 +29,59 @@ internal static class DnsClient
         return addresses.Count > 0 ? 0 : 1;
     }
 
-    /// <summary>Ever new questions, each over a new socket, a tenth of them by TCP; prints how many were answered and how many not.</summary>
-    public static async Task<int> KeepAskingAsync(string name, int seconds, int perSecond)
+    /// <summary>
+    /// Ever new questions, each over a new socket and tried once: half of them for IPv6, a fifth by TCP. Prints how many were answered and how many not.
+    /// </summary>
+    /// <param name="names">Asked for in turn; each has addresses of both families.</param>
+    /// <param name="seconds">For how long.</param>
+    /// <param name="perSecond">How often.</param>
+    /// <param name="port">Of an echo server, which is connected to at each address that was learned; 0: none is.</param>
+    public static async Task<int> KeepAskingAsync(string[] names, int seconds, int perSecond, int port)
     {
         IPAddress server = ServerOf(null);
-        var pending = new List<Task<string?>>();
+        var pending = new List<Task<Outcome>>();
         long start = Stopwatch.GetTimestamp();
         for (int i = 0; Stopwatch.GetElapsedTime(start).TotalSeconds < seconds; i++)
         {
-            pending.Add(TryAsync(name, i % 10 == 9, server));
+            pending.Add(TryAsync(names[i % names.Length], isV6: i % 2 == 1, isTcp: i % 5 == 4, server, port));
             await Task.Delay(1000 / perSecond);
         }
 
-        string?[] failures = await Task.WhenAll(pending);
-        string[] lost = [.. failures.OfType<string>()];
-        Console.WriteLine($"{failures.Length - lost.Length} answered, {lost.Length} lost{string.Concat(lost.Distinct().Select(l => $"; {l}"))}");
-        return lost.Length == 0 ? 0 : 1;
+        Outcome[] outcomes = await Task.WhenAll(pending);
+        int lost = outcomes.Count(o => !o.IsAnswered), shut = outcomes.Count(o => o is { IsAnswered: true, Problem: not null });
+        Console.WriteLine($"{outcomes.Length - lost} answered, {lost} lost{(port > 0 ? $", {shut} without connection" : "")}");
+        foreach (Outcome outcome in outcomes.Where(o => o.Problem is not null))
+            Console.WriteLine(outcome.Problem);
+        return lost + shut == 0 ? 0 : 1;
     }
 
-    private static async Task<string?> TryAsync(string name, bool isTcp, IPAddress server)
+    /// <param name="IsAnswered">The question was.</param>
+    /// <param name="Problem">What went wrong, with the question or afterwards; null: nothing.</param>
+    private readonly record struct Outcome(bool IsAnswered, string? Problem);
+
+    private static async Task<Outcome> TryAsync(string name, bool isV6, bool isTcp, IPAddress server, int port)
     {
+        DateTime asked = DateTime.UtcNow;
         long start = Stopwatch.GetTimestamp();
+        bool isAnswered = false;
         try
         {
-            return (await AskAsync(name, isV6: false, isTcp, server)).Count > 0 ? null : "an empty answer";
+            List<IPAddress> addresses = await AskAsync(name, isV6, isTcp, server);
+            if (addresses.Count == 0)
+                throw new IOException("an empty answer");
+            isAnswered = true;
+            if (port > 0)
+            {
+                using Socket socket = await Clients.ConnectAsync(addresses[0].ToString(), port);
+                await Clients.ExchangeAsync(socket, 100, seed: 3);
+            }
+
+            return new Outcome(isAnswered, null);
         }
         catch (Exception e) when (e is SocketException or IOException or TimeoutException)
         {
-            return $"{(isTcp ? "tcp" : "udp")} {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms: {e.Message}";
+            string what = $"{name} {(isV6 ? "AAAA" : "A")} by {(isTcp ? "TCP" : "UDP")}, asked at {asked:HH:mm:ss.fff}";
+            return new Outcome(isAnswered, $"{what}, after {Stopwatch.GetElapsedTime(start).TotalMilliseconds:0} ms: {e.Message}");
         }
     }
 
@@ -78,8 +106,8 @@ internal static class DnsClient
         await socket.ConnectAsync(server, 53);
         await socket.SendAsync(question);
         byte[] buffer = new byte[4096];
-        using var limit = new CancellationTokenSource(Clients.Patience);
-        int length = await Clients.ReceiveAsync(socket, buffer, limit.Token);
+        using var limit = new CancellationTokenSource(Patience);
+        int length = await Clients.ReceiveAsync(socket, buffer, limit.Token, Patience);
         return buffer[..length];
     }
 
@@ -88,12 +116,12 @@ internal static class DnsClient
         using Socket socket = await Clients.ConnectAsync(server.ToString(), 53);
         byte[] framed = [(byte)(question.Length >> 8), (byte)question.Length, .. question];
         await socket.SendAsync(framed);
-        using var limit = new CancellationTokenSource(Clients.Patience);
+        using var limit = new CancellationTokenSource(Patience);
         byte[] buffer = new byte[4096];
         int have = 0;
         while (have < 2 || have < 2 + BinaryPrimitives.ReadUInt16BigEndian(buffer))
         {
-            int got = await Clients.ReceiveAsync(socket, buffer.AsMemory(have), limit.Token);
+            int got = await Clients.ReceiveAsync(socket, buffer.AsMemory(have), limit.Token, Patience);
             have += got > 0 ? got : throw new IOException("the connection ended");
         }
 

@@ -31,7 +31,9 @@ internal static class Program
                                          where a client would; prints what was tried again and what failed
           ask NAME [A|AAAA] [udp|tcp] [SERVER]
                                          one DNS question; prints the addresses
-          asking NAME SECONDS PER-SECOND DNS questions; prints how many were answered and lost
+          asking NAME[,NAME...] SECONDS PER-SECOND [PORT]
+                                         DNS questions for both families by UDP and TCP, and connections to echo servers at
+                                         what was learned; prints how many were answered and lost
           orphan HOST PORT SECONDS       datagrams over one connected socket, until somebody takes the socket away
         """;
 
@@ -69,7 +71,7 @@ internal static class Program
         "who" => WhoClient.RunAsync(a[1], Number(a, 2), Number(a, 3, 1), a.Length > 4 ? a[4] : "tcp", Number(a, 5, 0)),
         "load" => Load.RunAsync(a[1], Number(a, 2), Number(a, 3), Number(a, 4)),
         "ask" => DnsClient.AskAsync(a[1], a.Length > 2 ? a[2] : "A", a.Length > 3 ? a[3] : "udp", a.Length > 4 ? a[4] : null),
-        "asking" => DnsClient.KeepAskingAsync(a[1], Number(a, 2), Number(a, 3)),
+        "asking" => DnsClient.KeepAskingAsync(a[1].Split(','), Number(a, 2), Number(a, 3), Number(a, 4, 0)),
         "orphan" => WhoClient.WaitForEndAsync(a[1], Number(a, 2), Number(a, 3)),
         _ => throw new FormatException("no such verb"),
     };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using Axoneme.DnsProxy;
 using Axoneme.Linux;
 using Axoneme.Proxy.Control;
@@ -15,6 +16,10 @@ internal sealed class ProxyProcess(ProxySettings settings, TimeProvider time, Pr
     private const int PortAttempts = 100;
     private static readonly TimeSpan HousekeepingInterval = TimeSpan.FromSeconds(5);
 
+    // Clients ask again after 5 s: what waits for the successor meanwhile must still be wanted.
+    private static readonly TimeSpan DrainLimit = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan DrainPoll = TimeSpan.FromMilliseconds(5);
+
     /// <summary>Serves until cancelled. Listens before it returns for the first time.</summary>
     /// <exception cref="SystemCallException">The configured port is taken, or a permission is missing.</exception>
     public async Task RunAsync(CancellationToken cancellation)
@@ -26,15 +31,16 @@ internal sealed class ProxyProcess(ProxySettings settings, TimeProvider time, Pr
         var rules = new RuleState(shared);
         var saver = new StateSaver(settings.StateDirectory, shared, rules, log);
         IReadOnlyList<Listeners> listeners = Listen(saver.Restore());
+        int[] descriptors = [.. listeners.SelectMany(l => l.Descriptors)];
         var identity = new ProxyHello(listeners[0].Port, time.GetUtcNow().ToUnixTimeSeconds());
         saver.Begin(identity);
         Worker[] workers = [.. listeners.Select((l, i) => new Worker(shared, l, i, listeners.Count))];
         using var server = DnsProxyServer.Listen(Path.Combine(settings.StateDirectory, ProxyMessage.SocketName), () => identity);
-        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        using var ending = new CancellationTokenSource();
         foreach (Worker worker in workers)
             worker.Start();
         log.Info($"listening on port {identity.Port} with {workers.Length} workers, {shared.Endpoints.All.Count} endpoints known");
-        var link = new AgentLink(shared, rules, workers, () => ipcache.Reopen(), log);
+        var link = new AgentLink(shared, rules, workers, () => ipcache.Reopen(), () => KeepListeners(descriptors), log);
         try
         {
             Task[] parts =
@@ -43,7 +49,10 @@ internal sealed class ProxyProcess(ProxySettings settings, TimeProvider time, Pr
                 saver.RunAsync(ending.Token),
                 KeepHouseAsync(shared, workers, ending.Token),
             ];
-            Task first = await Task.WhenAny(parts);
+            Task first = await Task.WhenAny([.. parts, Task.Delay(Timeout.Infinite, cancellation)]);
+            // The agent is still there for what is new in the last answers.
+            if (cancellation.IsCancellationRequested)
+                await DrainAsync(workers, ListenerKeeper.TryKeepAt(KeeperPath, descriptors));
             await ending.CancelAsync();
             await Task.WhenAll(parts).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await first;
@@ -58,16 +67,30 @@ internal sealed class ProxyProcess(ProxySettings settings, TimeProvider time, Pr
         }
     }
 
+    private string KeeperPath => Path.Combine(settings.StateDirectory, ListenerKeeper.SocketName);
+
+    private void KeepListeners(IReadOnlyList<int> descriptors)
+    {
+        if (!ListenerKeeper.TryKeepAt(KeeperPath, descriptors))
+            log.Warn("the agent does not keep the listening sockets: a restart of this process loses questions");
+    }
+
+    // From the agent they come back with all that was asked while no proxy was there.
     private IReadOnlyList<Listeners> Listen(ushort lastPort)
     {
+        using var kept = new KeptSockets(ListenerKeeper.TakeFrom(KeeperPath, out string? problem));
+        if (problem is not null)
+            log.Warn(problem);
+        if (kept.Count > 0)
+            log.Info($"{kept.Count} listening sockets were kept");
         if (settings.Port != 0)
-            return Listeners.Open(settings.Port, settings.WorkerCount, settings.AnyAddress);
-        ushort port = lastPort != 0 ? lastPort : RandomPort();
+            return Listeners.Open(settings.Port, settings.WorkerCount, settings.AnyAddress, kept);
+        ushort port = kept.Port != 0 ? kept.Port : lastPort != 0 ? lastPort : RandomPort();
         for (int attempt = 1; ; attempt++)
         {
             try
             {
-                return Listeners.Open(port, settings.WorkerCount, settings.AnyAddress);
+                return Listeners.Open(port, settings.WorkerCount, settings.AnyAddress, kept);
             }
             catch (SystemCallException e) when (e.Errno == AddressInUse && attempt < PortAttempts)
             {
@@ -80,6 +103,15 @@ internal sealed class ProxyProcess(ProxySettings settings, TimeProvider time, Pr
     private const int AddressInUse = 98;
 
     private static ushort RandomPort() => (ushort)Random.Shared.Next(FirstPort, LastPort);
+
+    private static async Task DrainAsync(IReadOnlyList<Worker> workers, bool areListenersKept)
+    {
+        foreach (Worker worker in workers)
+            worker.Drain(areListenersKept);
+        long start = Stopwatch.GetTimestamp();
+        while (workers.Any(w => !w.IsDrained && w.Failure is null) && Stopwatch.GetElapsedTime(start) < DrainLimit)
+            await Task.Delay(DrainPoll);
+    }
 
     private static async Task KeepHouseAsync(ProxyShared shared, IReadOnlyList<Worker> workers, CancellationToken cancellation)
     {

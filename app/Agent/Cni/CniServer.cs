@@ -39,13 +39,13 @@ internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<
     public async Task RunAsync(CancellationToken cancellation)
     {
         ReplayDeletions(cancellation);
-        using CniSocket listener = CniSocket.Listen(socketPath);
+        using DescriptorSocket listener = DescriptorSocket.Listen(socketPath);
         using CancellationTokenRegistration stop = cancellation.Register(listener.Shutdown);
         using var places = new SemaphoreSlim(ConcurrentCalls);
         await Task.Factory.StartNew(() => AcceptLoop(listener, places, cancellation), TaskCreationOptions.LongRunning);
     }
 
-    private void AcceptLoop(CniSocket listener, SemaphoreSlim places, CancellationToken cancellation)
+    private void AcceptLoop(DescriptorSocket listener, SemaphoreSlim places, CancellationToken cancellation)
     {
         while (listener.Accept() is { } connection)
         {
@@ -54,7 +54,7 @@ internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<
         }
     }
 
-    private async Task ServeAndReleaseAsync(CniSocket connection, SemaphoreSlim places, CancellationToken cancellation)
+    private async Task ServeAndReleaseAsync(DescriptorSocket connection, SemaphoreSlim places, CancellationToken cancellation)
     {
         // Off the accepting thread before the blocking receive.
         await Task.Yield();
@@ -73,7 +73,7 @@ internal sealed class CniServer(string socketPath, ICniHandler handler, ILogger<
         }
     }
 
-    private async Task ServeAsync(CniSocket connection, CancellationToken cancellation)
+    private async Task ServeAsync(DescriptorSocket connection, CancellationToken cancellation)
     {
         connection.SetTimeout(ReceiveTimeout);
         if (connection.PeerUserId() != 0)

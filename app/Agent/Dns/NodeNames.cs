@@ -2,6 +2,7 @@
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Datapath;
+using Axoneme.DnsProxy;
 using Axoneme.Hosting;
 using Axoneme.Network;
 using Axoneme.Tables;
@@ -13,11 +14,14 @@ namespace Axoneme.Agent.Dns;
 internal sealed class NodeNames : IDisposable
 {
     private static readonly TimeSpan ProxyPatience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan AbandonedAfter = TimeSpan.FromSeconds(30);
+    private const int AbandonedChecks = 6;
 
     private readonly AgentOptions _options;
     private readonly ControlPlane _control;
     private readonly NamesFile _file;
     private readonly NameUpkeep _upkeep;
+    private ListenerKeeper? _keeper;
 
     public NodeNames(
         AgentOptions options, ControlPlane control, Table<ushort, Endpoint> endpoints, NodeDatapath datapath, ILoggerFactory loggers)
@@ -46,6 +50,11 @@ internal sealed class NodeNames : IDisposable
     {
         if (!_options.Dns.EnableProxy)
             return;
+        // Before the link: the proxy hands its sockets over when it hears of us.
+        Directory.CreateDirectory(_options.StateDirectory);
+        var keeper = new ListenerKeeper(Path.Combine(_options.StateDirectory, ListenerKeeper.SocketName));
+        _keeper = keeper;
+        modules.Start("dns-listeners", c => DropAbandonedAsync(keeper, c), cancellation);
         modules.Start("dns-proxy", Link.RunAsync, cancellation);
         modules.Start("names", _upkeep.RunAsync, cancellation);
     }
@@ -54,7 +63,23 @@ internal sealed class NodeNames : IDisposable
     public Task WhenCompleteAsync(CancellationToken cancellation)
         => _options.Dns.EnableProxy ? Link.WhenCachedAsync(ProxyPatience, cancellation) : Task.CompletedTask;
 
-    public void Dispose() => Link.Dispose();
+    public void Dispose()
+    {
+        _keeper?.Dispose();
+        Link.Dispose();
+    }
+
+    // Nobody waits that long for an answer: without copies, what is asked is dropped at once, and the flow says why.
+    private async Task DropAbandonedAsync(ListenerKeeper keeper, CancellationToken cancellation)
+    {
+        using var timer = new PeriodicTimer(AbandonedAfter / AbandonedChecks);
+        for (int absent = 0; await timer.WaitForNextTickAsync(cancellation);)
+        {
+            absent = Link.IsConnected ? 0 : absent + 1;
+            if (absent == AbandonedChecks)
+                keeper.Drop();
+        }
+    }
 
     private static HashSet<IpAddress> Connected(NodeDatapath datapath, IReadOnlySet<IpAddress> due)
         => [.. ConntrackEntry.ReadAll(datapath.Maps).Where(c => c.Remaining > TimeSpan.Zero && due.Contains(c.Destination.Address)).Select(c => c.Destination.Address)];

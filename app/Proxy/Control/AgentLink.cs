@@ -9,7 +9,8 @@ using Axoneme.Proxy.Serving;
 namespace Axoneme.Proxy.Control;
 
 /// <summary>The connection with the agent, whichever is there.</summary>
-internal sealed class AgentLink(ProxyShared shared, RuleState rules, IReadOnlyList<Worker> workers, Action reopenMaps, ProxyLog log)
+internal sealed class AgentLink(
+    ProxyShared shared, RuleState rules, IReadOnlyList<Worker> workers, Action reopenMaps, Action keepListeners, ProxyLog log)
 {
     // What an agent that does not read may leave unread. Beyond that the proxy helps itself.
     private const int MaximalQueued = 10_000;
@@ -22,6 +23,7 @@ internal sealed class AgentLink(ProxyShared shared, RuleState rules, IReadOnlyLi
         log.Info("an agent is connected");
         var queue = Channel.CreateBounded<ProxyMessage>(new BoundedChannelOptions(MaximalQueued) { SingleReader = true });
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        keepListeners();
         reopenMaps();
         shared.Names.Announce = queue.Writer.TryWrite;
         shared.Names.SetPresence(AgentPresence.Starting);

@@ -42,6 +42,9 @@ internal sealed class TcpSession : IDisposable
     /// <summary>Timestamp of the worker's clock.</summary>
     public long LastUsed { get; private set; }
 
+    /// <summary>A question has come.</summary>
+    public bool HasAsked { get; private set; }
+
     public bool IsIdle => _waiting.Count == 0 && Held == 0 && _client.Unsent == 0;
 
     /// <summary>Passes a question on; the id of the message is replaced. False: there is no way to the server.</summary>
@@ -90,6 +93,7 @@ internal sealed class TcpSession : IDisposable
         LastUsed = _worker.Now;
         while (!IsClosed && !stream.IsBroken && !IsBusy && stream.TryReadFrame(out Span<byte> message))
         {
+            HasAsked = true;
             _worker.OnQuestion(message, new Asked(Client, Server, this));
             if (!IsClosed)
                 stream.DropFrame();

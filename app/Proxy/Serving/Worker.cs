@@ -29,11 +29,15 @@ internal sealed partial class Worker : IDisposable
     private const int MaximalSessionsEach = 128;
     private const int QuestionsAtOnce = 32;
 
+    // More than a full buffer of the kernel has.
+    private const int LastReceives = 512;
+
     // Longer questions do not exist: a name, and options of EDNS.
     private const int MaximalQuestion = 4096;
     private const int AnswersAtOnce = 8;
     private static readonly TimeSpan UpstreamTimeout = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan IdleTimeout = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan FirstQuestionPatience = TimeSpan.FromSeconds(1);
 
     private readonly ProxyShared _shared;
     private readonly int _workers;
@@ -50,6 +54,7 @@ internal sealed partial class Worker : IDisposable
     private readonly HashSet<TcpSession> _sessions = [];
     private readonly List<TcpSession> _resumed = [];
     private readonly List<(ProxySocket Socket, int Slot)> _datagramSlots = [];
+    private readonly List<(ProxySocket Socket, int Slot)> _streamSlots = [];
     private readonly Thread _thread;
     private long _pausedSince;
     private bool _isPaused;
@@ -58,6 +63,20 @@ internal sealed partial class Worker : IDisposable
     private bool _isGraceOver;
     private long _nextSweep;
     private volatile bool _isStopping;
+    private volatile DrainMode _drain;
+    private bool _isDraining;
+    private volatile bool _isDrained;
+
+    private enum DrainMode
+    {
+        None,
+
+        /// <summary>What is asked from now on is left to a successor.</summary>
+        ForSuccessor,
+
+        /// <summary>What has been asked so far is answered.</summary>
+        WithoutSuccessor,
+    }
 
     public Worker(ProxyShared shared, Listeners listeners, int number, int workers)
     {
@@ -96,6 +115,17 @@ internal sealed partial class Worker : IDisposable
         _acknowledged.Enqueue(ids);
         _wakeUp.Signal();
     }
+
+    /// <summary>Takes no more questions and ends what is under way. From any thread.</summary>
+    /// <param name="areListenersKept">Somebody else has the listening sockets as well: what waits in them stays there.</param>
+    public void Drain(bool areListenersKept)
+    {
+        _drain = areListenersKept ? DrainMode.ForSuccessor : DrainMode.WithoutSuccessor;
+        _wakeUp.Signal();
+    }
+
+    /// <summary>Nothing is under way any more.</summary>
+    public bool IsDrained => _isDrained;
 
     public void Stop()
     {
@@ -151,6 +181,8 @@ internal sealed partial class Worker : IDisposable
                 ReleaseOverdue();
                 ResumeReading();
                 Sweep();
+                if (_drain != DrainMode.None)
+                    ContinueDraining();
                 Volatile.Write(ref Counters.AllocatedBytes, GC.GetAllocatedBytesForCurrentThread());
             }
         }
@@ -166,7 +198,7 @@ internal sealed partial class Worker : IDisposable
         foreach (ProxySocket socket in _listeners.Datagrams)
             _datagramSlots.Add((socket, Poller.Add(socket.Descriptor, PollEvents.Readable, new Callback(_ => OnQuestions(socket)))));
         foreach (ProxySocket socket in _listeners.Streams)
-            Poller.Add(socket.Descriptor, PollEvents.Readable, new Callback(_ => Accept(socket)));
+            _streamSlots.Add((socket, Poller.Add(socket.Descriptor, PollEvents.Readable, new Callback(_ => Accept(socket)))));
     }
 
     // As coarse as what waits allows: an idle proxy does not wake up ten times a second.
@@ -174,17 +206,17 @@ internal sealed partial class Worker : IDisposable
     {
         if (_resumed.Count > 0)
             return 0;
-        if (_isPaused || !_held.IsEmpty)
+        if (_isPaused || _isDraining || !_held.IsEmpty)
             return 5;
         return Pending.Count > 0 || _sessions.Count > 0 ? 250 : 5000;
     }
 
-    private unsafe void OnQuestions(ProxySocket socket)
+    private unsafe int OnQuestions(ProxySocket socket)
     {
         if (MustWait())
         {
             SetReading(false);
-            return;
+            return 0;
         }
 
         int count = _questions.Receive(socket);
@@ -198,6 +230,7 @@ internal sealed partial class Worker : IDisposable
         }
 
         FlushReplies();
+        return count;
     }
 
     private void OnAnswers(UpstreamSocket upstream)
@@ -314,6 +347,45 @@ internal sealed partial class Worker : IDisposable
     {
         if (_isPaused && !MustWait())
             SetReading(true);
+    }
+
+    private void ContinueDraining()
+    {
+        if (!_isDraining)
+        {
+            _isDraining = true;
+            StopListening();
+        }
+
+        // A connection that has just been accepted has a question on its way.
+        foreach (TcpSession session in _sessions.Where(s => s.IsIdle && (s.HasAsked || _shared.Time.GetElapsedTime(s.LastUsed, Now) > FirstQuestionPatience)).ToList())
+            session.Close();
+        _isDrained = Pending.Count == 0 && _held.IsEmpty && _sessions.Count == 0;
+    }
+
+    private void StopListening()
+    {
+        if (_drain == DrainMode.WithoutSuccessor)
+        {
+            foreach ((ProxySocket socket, _) in _datagramSlots)
+            {
+                for (int i = 0; i < LastReceives && OnQuestions(socket) > 0; i++)
+                {
+                }
+            }
+
+            foreach ((ProxySocket socket, _) in _streamSlots)
+                Accept(socket);
+        }
+
+        foreach ((ProxySocket socket, int slot) in _datagramSlots.Concat(_streamSlots))
+        {
+            Poller.Remove(slot, socket.Descriptor);
+            socket.Dispose();
+        }
+
+        _datagramSlots.Clear();
+        _streamSlots.Clear();
     }
 
     private void SetReading(bool isReading)

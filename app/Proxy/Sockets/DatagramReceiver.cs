@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Runtime.InteropServices;
+using Axoneme.Linux;
+using static Axoneme.Linux.SocketMessages;
 using static Axoneme.Proxy.Sockets.SocketCalls;
 
 namespace Axoneme.Proxy.Sockets;
@@ -10,9 +12,6 @@ namespace Axoneme.Proxy.Sockets;
 internal sealed unsafe class DatagramReceiver : IDisposable
 {
     private const int ControlBytes = 64;
-
-    // sizeof(struct cmsghdr) on 64-bit Linux.
-    private const int ControlHeaderBytes = 16;
 
     private readonly int _count;
     private readonly int _bytes;
@@ -53,7 +52,7 @@ internal sealed unsafe class DatagramReceiver : IDisposable
         if (received >= 0)
             return received;
         int errno = Marshal.GetLastPInvokeError();
-        return errno is Linux.Errno.EAGAIN or Linux.Errno.EINTR ? 0 : -errno;
+        return errno is Errno.EAGAIN or Errno.EINTR ? 0 : -errno;
     }
 
     public bool IsFull(int received) => received == _count;

@@ -65,6 +65,15 @@ internal sealed unsafe class ProxySocket : IDisposable
         throw Failed($"connect to {address}");
     }
 
+    /// <summary>What a descriptor from elsewhere is; false if it is no socket of IPv4 or IPv6.</summary>
+    public bool TryReadKind(out int type, out bool isV6)
+    {
+        int domain = 0, kind = 0, length = sizeof(int);
+        bool isSocket = GetOption(Descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && GetOption(Descriptor, SOL_SOCKET, SO_TYPE, &kind, &length) == 0;
+        (type, isV6) = (kind, domain == AF_INET6);
+        return isSocket && domain is AF_INET or AF_INET6;
+    }
+
     public SocketAddress LocalAddress()
     {
         byte* name = stackalloc byte[SocketAddress.MaximalBytes];
@@ -79,7 +88,7 @@ internal sealed unsafe class ProxySocket : IDisposable
     {
         fixed (byte* bytes = data)
         {
-            nint sent = Send(Descriptor, bytes, (nuint)data.Length, MSG_NOSIGNAL);
+            nint sent = Send(Descriptor, bytes, (nuint)data.Length, SocketMessages.MSG_NOSIGNAL);
             return sent >= 0 ? (int)sent : -Marshal.GetLastPInvokeError();
         }
     }

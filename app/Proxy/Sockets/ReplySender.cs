@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Axoneme.Linux;
 using Axoneme.Network;
+using static Axoneme.Linux.SocketMessages;
 using static Axoneme.Proxy.Sockets.SocketCalls;
 
 namespace Axoneme.Proxy.Sockets;
@@ -72,7 +74,7 @@ internal sealed unsafe class ReplySender : IDisposable
                 continue;
             }
 
-            if (Marshal.GetLastPInvokeError() == Linux.Errno.EINTR)
+            if (Marshal.GetLastPInvokeError() == Errno.EINTR)
                 continue;
             // The first of them failed: the others may do better.
             sent++;

@@ -67,6 +67,9 @@ internal sealed class LabCluster : IDisposable
         }
     }
 
+    /// <summary>Stops, starts, kills or restarts a program of a node: <c>agent</c> or <c>proxy</c>.</summary>
+    public void Control(string program, string node, string action) => Lab(program, node, action);
+
     private bool IsHealthy(string node)
     {
         try

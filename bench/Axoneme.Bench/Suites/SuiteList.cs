@@ -14,6 +14,7 @@ internal static class SuiteList
         ("services-scale", ServiceScaleSuite.Run),
         ("policy", PolicySuite.Run),
         ("dns", DnsSuite.Run),
+        ("dns-restarts", DnsRestartSuite.Run),
         ("programs", ProgramSuite.Run),
         ("cni", CniSuite.Run),
         ("changes", ChangeSuite.Run),

@@ -29,7 +29,7 @@ public sealed class AllocationTests
         // A thread that is started here is born in this namespace.
         Worker worker = node.Node.Run(() =>
         {
-            var started = new Worker(shared, Listeners.Open(53, 1, anyAddress: true)[0], 0, 1);
+            var started = new Worker(shared, Listeners.Open(53, 1, anyAddress: true, new KeptSockets([]))[0], 0, 1);
             started.Log.IsOn = true;
             started.Start();
             return started;

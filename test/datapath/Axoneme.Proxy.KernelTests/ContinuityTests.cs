@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Net.Sockets;
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
 using Axoneme.Dns;
@@ -128,6 +129,83 @@ public sealed class ContinuityTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_asked_while_no_proxy_runs_is_answered_by_the_next()
+    {
+        using var keeper = new ListenerKeeper(KeeperPath);
+        _node.Start();
+        using (TestAgent agent = await AgentAsync(["*.example"], ["*.example"]))
+            TestPod.Ask(_node, "www.example");
+        await WaitForFileAsync("dns-proxy-rules.state", "*.example");
+        Assert.NotEqual(0, keeper.Count);
+        _node.Kill();
+        using Socket datagram = TestPod.Open(_node.Pod, ProxyNode.ServerAddress), datagram6 = TestPod.Open(_node.Pod, ProxyNode.ServerAddress6);
+        using Socket stream = TestPod.Open(_node.Pod, ProxyNode.ServerAddress, isTcp: true);
+        foreach (Socket socket in (Socket[])[datagram, datagram6, stream])
+            TestPod.Send(socket, TestPod.Question("www.other"));
+        _node.Start();
+        foreach (Socket socket in (Socket[])[datagram, datagram6, stream])
+            Assert.Equal(DnsRcode.Refused, TestPod.Read(TestPod.Receive(socket)).Header.Rcode);
+    }
+
+    [Fact]
+    public async Task A_proxy_that_is_asked_to_end_answers_what_is_under_way_and_leaves_the_rest_to_the_next()
+    {
+        using var keeper = new ListenerKeeper(KeeperPath);
+        _node.Start();
+        using (TestAgent agent = await AgentAsync(["*.example"], ["*.example"]))
+            TestPod.Ask(_node, "www.example");
+        using Socket early = TestPod.Open(_node.Pod, ProxyNode.ServerAddress), late = TestPod.Open(_node.Pod, ProxyNode.ServerAddress);
+        using Socket idle = TestPod.Open(_node.Pod, ProxyNode.ServerAddress, isTcp: true);
+        TestPod.Send(idle, TestPod.Question("www.example"));
+        TestPod.Receive(idle);
+        TestPod.Send(early, TestPod.Question("late.example"));
+        while (!_server.Askers.ContainsKey("late.example"))
+            await Task.Delay(5, _limit.Token);
+        Task<int> ending = Task.Run(_node.Terminate);
+
+        // Connections without anything under way end: whoever has one asks over another.
+        Assert.Equal(0, idle.Receive(new byte[1]));
+        TestPod.Send(late, TestPod.Question("mail.example"));
+        _server.Release();
+        Assert.Equal(["192.0.2.1"], TestPod.Read(TestPod.Receive(early)).Addresses);
+        Assert.Equal(0, await ending);
+        _node.Start();
+        Assert.Equal(["192.0.2.1"], TestPod.Read(TestPod.Receive(late)).Addresses);
+    }
+
+    [Fact]
+    public async Task No_answer_is_lost_while_proxies_end_and_start()
+    {
+        using var keeper = new ListenerKeeper(KeeperPath);
+        _node.Start();
+        using (TestAgent first = await AgentAsync(["*.example"], ["*.example"]))
+            TestPod.Ask(_node, "www.example");
+        using var stop = new CancellationTokenSource();
+        Task<int>[] asking = [.. Enumerable.Range(0, 4).Select(worker => Task.Run(() =>
+        {
+            int asked = 0;
+            for (; !stop.IsCancellationRequested; asked++)
+            {
+                TestAnswer answer = TestPod.Ask(_node, $"n{asked}-{worker}.example", isTcp: asked % 4 == worker);
+                Assert.Equal((DnsRcode.NoError, 1), (answer.Header.Rcode, answer.Addresses.Count));
+            }
+
+            return asked;
+        }))];
+        for (int restart = 0; restart < 10; restart++)
+        {
+            Assert.Equal(0, _node.Terminate());
+            _node.Start(restart % 2 == 0 ? "--dnsproxy-workers=1" : "--dnsproxy-workers=3");
+            (DnsProxyConnection connection, _) = await _node.ConnectAsync(_limit.Token);
+            connection.Dispose();
+        }
+
+        await stop.CancelAsync();
+        foreach (int asked in await Task.WhenAll(asking))
+            Assert.InRange(asked, 10, int.MaxValue);
+    }
+
+    [Fact]
     public async Task A_random_port_is_kept_over_restarts()
     {
         _node.Start("--tofqdns-proxy-port=0");
@@ -198,6 +276,8 @@ public sealed class ContinuityTests : IDisposable
         _node.Dispose();
         _limit.Dispose();
     }
+
+    private string KeeperPath => Path.Combine(_node.State, ListenerKeeper.SocketName);
 
     private static Ipcache4Key KeyOf(string address) => new() { Addr = (uint)IpAddress.Parse(address).Number };
 

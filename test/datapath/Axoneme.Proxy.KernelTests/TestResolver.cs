@@ -11,7 +11,7 @@ namespace Axoneme.Proxy.KernelTests;
 
 /// <summary>
 /// A server whose answers depend on the first label of the name: <c>many</c> has 200 addresses, <c>alias</c> a chain, <c>damaged</c> is cut within a record,
-/// <c>garbage</c> first has random damage, <c>otherid</c> and <c>otherquestion</c> first get a forged answer, <c>silent</c> none, <c>nothing</c> does not exist. Anything else has one address.
+/// <c>late</c> waits for <see cref="Release"/>, <c>garbage</c> first has random damage, <c>otherid</c> and <c>otherquestion</c> first get a forged answer, <c>silent</c> none, <c>nothing</c> does not exist. Anything else has one address.
 /// </summary>
 // Its token is used until the last connection has ended.
 #pragma warning disable CA1001
@@ -20,6 +20,7 @@ internal sealed class TestResolver : IDisposable
 {
     private readonly List<Socket> _sockets = [];
     private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _released = new();
 
     public TestResolver(NetworkNamespace place, string address, int port = 53)
     {
@@ -44,6 +45,9 @@ internal sealed class TestResolver : IDisposable
 
     /// <summary>Ids of the queries that came by UDP, and their ports.</summary>
     public ConcurrentBag<(ushort Id, int Port)> Seen { get; } = [];
+
+    /// <summary>Lets the answer to <c>late.example</c> go.</summary>
+    public void Release() => _released.TrySetResult();
 
     /// <summary>Last part of the addresses in answers.</summary>
     public volatile byte Host = 1;
@@ -70,8 +74,11 @@ internal sealed class TestResolver : IDisposable
                 var asker = (IPEndPoint)from;
                 byte[] query = buffer[..length];
                 Seen.Add(((ushort)((query[0] << 8) | query[1]), asker.Port));
-                foreach (byte[] answer in Answer(query, asker, isTcp: false))
-                    socket.SendTo(answer, from);
+                byte[][] answers = [.. Answer(query, asker, isTcp: false)];
+                if (Askers.ContainsKey("late.example") && !_released.Task.IsCompleted)
+                    _ = _released.Task.ContinueWith(_ => socket.SendTo(answers[0], from), TaskScheduler.Default);
+                else
+                    Array.ForEach(answers, answer => socket.SendTo(answer, from));
             }
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)

@@ -132,4 +132,54 @@ public sealed class NameTests(NativeLab lab)
         await lab.ExpectAsync(From, ["axl ask www.wild.test.", $"axl tcp {LabCluster.OutsideV4} 7"], null, ["axl ask other.test."]);
         Assert.Equal("alive", await open.AskAsync());
     }
+
+    // Long enough that every stage of an agent's start is hit: it takes about two seconds.
+    private const string Asking = "allowed.example.test.,www.wild.test. 20 20 7";
+
+    [Fact]
+    public async Task Nothing_is_lost_while_the_agent_is_restarted_all_the_time()
+    {
+        await using IAsyncDisposable names = await lab.WithAsync(Names);
+        await using IAsyncDisposable policy = await lab.WithAsync(Policy("{matchPattern: \"**.test\"}", "{matchPattern: \"*\"}"));
+        await lab.ExpectAsync(From, ["axl tcp allowed.example.test. 7", "axl tcp www.wild.test. 7"]);
+        using Process asking = lab.Start(["exec", "guarded/friend", "--", "axl", "asking", .. Asking.Split(' ')]);
+        int restarts = await RestartAllTheTimeAsync("agent", asking);
+        string report = await asking.StandardOutput.ReadToEndAsync();
+        await Eventually.IsAsync("the agent is back", () => lab.NodeAsync("node1", "cilium", "status"), r => r.Status == 0);
+        Assert.True(asking.ExitCode == 0, $"{restarts} restarts: {report}");
+        Assert.InRange(restarts, 5, int.MaxValue);
+    }
+
+    [Fact]
+    public async Task Nothing_is_lost_while_the_proxy_is_restarted()
+    {
+        await using IAsyncDisposable names = await lab.WithAsync(Names);
+        await using IAsyncDisposable policy = await lab.WithAsync(Policy("{matchPattern: \"**.test\"}", "{matchPattern: \"**.test\"}"));
+        await lab.ExpectAsync(From, ["axl tcp allowed.example.test. 7", "axl tcp www.wild.test. 7"]);
+        using Process asking = lab.Start(["exec", "guarded/friend", "--", "axl", "asking", .. Asking.Split(' ')]);
+        for (int i = 0; i < 4; i++)
+        {
+            (await lab.LabAsync("proxy", "node1", "restart")).Require();
+            await lab.ExpectAsync(From, ["axl ask allowed.example.test."], null, ["axl ask other.nowhere."]);
+        }
+
+        string report = await asking.StandardOutput.ReadToEndAsync();
+        await asking.WaitForExitAsync();
+        Assert.True(asking.ExitCode == 0, report);
+    }
+
+    // At random moments, so that agents end in all stages of their start.
+    private async Task<int> RestartAllTheTimeAsync(string what, Process until)
+    {
+        int restarts = 0;
+        for (; !until.HasExited; restarts++)
+        {
+            (await lab.LabAsync(what, "node1", restarts % 4 == 3 ? "restart" : "kill")).Require();
+            await Task.Delay(Random.Shared.Next(200, 1000));
+            (await lab.LabAsync(what, "node1", "start")).Require();
+            await Task.Delay(Random.Shared.Next(300, 1200));
+        }
+
+        return restarts;
+    }
 }

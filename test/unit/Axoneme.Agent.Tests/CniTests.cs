@@ -88,7 +88,7 @@ public sealed class CniTests : IDisposable
         using var stop = new CancellationTokenSource();
         Task server = new CniServer(SocketPath, handler, NullLogger<CniServer>.Instance).RunAsync(stop.Token);
 
-        using (CniSocket garbage = await ConnectAsync())
+        using (DescriptorSocket garbage = await ConnectAsync())
             garbage.Send(Encoding.UTF8.GetBytes("GET / HTTP/1.1\r\n\r\n"));
 
         JsonElement answer = await CallAsync(Add() with { Command = "STATUS" }, expectedExit: 1);
@@ -111,7 +111,7 @@ public sealed class CniTests : IDisposable
         var handler = new RecordingHandler();
         using var stop = new CancellationTokenSource();
         Task server = new CniServer(SocketPath, handler, NullLogger<CniServer>.Instance).RunAsync(stop.Token);
-        using CniSocket connected = await ConnectAsync();
+        using DescriptorSocket connected = await ConnectAsync();
 
         Assert.Equal([new CniAttachmentId("c1", "eth0")], handler.Deleted);
         Assert.False(File.Exists(file));
@@ -121,11 +121,11 @@ public sealed class CniTests : IDisposable
 
     private static CniRequest Add() => new("ADD", "c1", "/run/netns/x", "eth0", "K8S_POD_NAME=p;K8S_POD_NAMESPACE=n", "", Config);
 
-    private async Task<CniSocket> ConnectAsync()
+    private async Task<DescriptorSocket> ConnectAsync()
     {
         while (true)
         {
-            if (CniSocket.TryConnect(SocketPath) is { } socket)
+            if (DescriptorSocket.TryConnect(SocketPath) is { } socket)
                 return socket;
             await Task.Delay(5, TestContext.Current.CancellationToken);
         }
@@ -133,7 +133,7 @@ public sealed class CniTests : IDisposable
 
     private async Task<JsonElement> CallAsync(CniRequest request, int expectedExit)
     {
-        using CniSocket socket = await ConnectAsync();
+        using DescriptorSocket socket = await ConnectAsync();
         socket.Send(request.Encode());
         var buffer = new byte[4096];
         int length = socket.Receive(buffer, out _);

@@ -2,16 +2,16 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
-using Axoneme.Linux;
 using Microsoft.Win32.SafeHandles;
+using static Axoneme.Linux.SocketMessages;
 
-namespace Axoneme.Cni;
+namespace Axoneme.Linux;
 
 /// <summary>
-/// A SOCK_SEQPACKET unix socket that can carry a file descriptor. Straight system calls: the plugin lives for some ten
+/// A SOCK_SEQPACKET unix socket that can carry file descriptors. Straight system calls: the CNI plugin lives for some ten
 /// milliseconds, and loading System.Net.Sockets would be a good part of that.
 /// </summary>
-public sealed unsafe partial class CniSocket : IDisposable
+public sealed unsafe partial class DescriptorSocket : IDisposable
 {
     private const int AF_UNIX = 1;
     private const int SOCK_SEQPACKET = 5;
@@ -21,28 +21,24 @@ public sealed unsafe partial class CniSocket : IDisposable
     private const int SO_RCVTIMEO = 20;
     private const int SO_SNDTIMEO = 21;
     private const int SO_PEERCRED = 17;
-    private const int MSG_CTRUNC = 0x8;
-    private const int MSG_TRUNC = 0x20;
-    private const int MSG_NOSIGNAL = 0x4000;
-    private const int MSG_CMSG_CLOEXEC = 0x40000000;
     private const int Backlog = 128;
-
-    // sizeof(struct cmsghdr) on 64-bit Linux; the descriptor follows it.
-    private const int ControlHeaderBytes = 16;
-    private const int ControlBytes = 24;
+    private const int MaximalControlBytes = ControlHeaderBytes + (MaximalDescriptors * sizeof(int));
     private const int SocketAddressBytes = 110;
+
+    /// <summary>In one message; the kernel takes 253.</summary>
+    public const int MaximalDescriptors = 32;
 
     private readonly SafeFileHandle _handle;
 
-    private CniSocket(int fd) => _handle = new SafeFileHandle(fd, ownsHandle: true);
+    private DescriptorSocket(int fd) => _handle = new SafeFileHandle(fd, ownsHandle: true);
 
     private int Fd => (int)_handle.DangerousGetHandle();
 
     /// <summary>Connects; null when nobody listens there (the agent is down or restarting).</summary>
     /// <exception cref="SystemCallException">Any other failure, such as a missing permission.</exception>
-    public static CniSocket? TryConnect(string path)
+    public static DescriptorSocket? TryConnect(string path)
     {
-        CniSocket socket = Create();
+        DescriptorSocket socket = Create();
         Span<byte> address = stackalloc byte[SocketAddressBytes];
         int length = WriteAddress(path, address);
         fixed (byte* pointer = address)
@@ -60,10 +56,10 @@ public sealed unsafe partial class CniSocket : IDisposable
     }
 
     /// <summary>Listens at <paramref name="path"/>, which only root may then connect to; a stale file is replaced.</summary>
-    public static CniSocket Listen(string path)
+    public static DescriptorSocket Listen(string path)
     {
         File.Delete(path);
-        CniSocket socket = Create();
+        DescriptorSocket socket = Create();
         Span<byte> address = stackalloc byte[SocketAddressBytes];
         int length = WriteAddress(path, address);
         fixed (byte* pointer = address)
@@ -80,19 +76,19 @@ public sealed unsafe partial class CniSocket : IDisposable
     }
 
     /// <summary>Blocks until a peer connects; null once the listener is shut down.</summary>
-    public CniSocket? Accept()
+    public DescriptorSocket? Accept()
     {
         while (true)
         {
             int fd = accept4(Fd, null, null, SOCK_CLOEXEC);
             if (fd >= 0)
-                return new CniSocket(fd);
+                return new DescriptorSocket(fd);
             int errno = Marshal.GetLastPInvokeError();
             if (errno is Errno.EINVAL or Errno.EBADF)
                 return null;
             const int ConnectionAborted = 103;
             if (errno is not (Errno.EINTR or ConnectionAborted))
-                throw new SystemCallException("accept a CNI connection", errno);
+                throw new SystemCallException("accept a connection of a unix socket", errno);
         }
     }
 
@@ -107,7 +103,7 @@ public sealed unsafe partial class CniSocket : IDisposable
         fixed (uint* pointer = credentials)
         {
             if (getsockopt(Fd, SOL_SOCKET, SO_PEERCRED, pointer, &length) != 0)
-                throw SystemCallException.FromLastError("read the CNI peer's credentials");
+                throw SystemCallException.FromLastError("read the credentials of a unix socket's peer");
         }
 
         return credentials[1];
@@ -120,64 +116,89 @@ public sealed unsafe partial class CniSocket : IDisposable
         fixed (long* pointer = value)
         {
             if (setsockopt(Fd, SOL_SOCKET, SO_RCVTIMEO, pointer, 16) != 0 || setsockopt(Fd, SOL_SOCKET, SO_SNDTIMEO, pointer, 16) != 0)
-                throw SystemCallException.FromLastError("set the CNI socket's time-out");
+                throw SystemCallException.FromLastError("set a unix socket's time-out");
         }
     }
 
-    /// <summary>Sends one message, with <paramref name="descriptor"/> beside it unless that is negative.</summary>
-    public void Send(ReadOnlySpan<byte> message, int descriptor = -1)
+    /// <summary>Sends one message, with copies of <paramref name="descriptors"/> beside it, at most <see cref="MaximalDescriptors"/>.</summary>
+    public void Send(ReadOnlySpan<byte> message, params ReadOnlySpan<int> descriptors)
     {
-        byte* control = stackalloc byte[ControlBytes];
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(descriptors.Length, MaximalDescriptors);
+        byte* control = stackalloc byte[MaximalControlBytes];
         fixed (byte* data = message)
         {
             var vector = new IoVector { Base = data, Length = (nuint)message.Length };
             var header = new MessageHeader { Vectors = &vector, VectorCount = 1 };
-            if (descriptor >= 0)
+            if (descriptors.Length > 0)
             {
-                *(nuint*)control = ControlHeaderBytes + sizeof(int);
+                int length = ControlHeaderBytes + (descriptors.Length * sizeof(int));
+                *(nuint*)control = (nuint)length;
                 *(int*)(control + 8) = SOL_SOCKET;
                 *(int*)(control + 12) = SCM_RIGHTS;
-                *(int*)(control + ControlHeaderBytes) = descriptor;
+                descriptors.CopyTo(new Span<int>(control + ControlHeaderBytes, descriptors.Length));
                 header.Control = control;
-                header.ControlLength = ControlBytes;
+                header.ControlLength = (nuint)length;
             }
 
-            if (sendmsg(Fd, &header, MSG_NOSIGNAL) != message.Length)
-                throw SystemCallException.FromLastError("send a CNI message");
+            if (SocketMessages.Send(Fd, &header, MSG_NOSIGNAL) != message.Length)
+                throw SystemCallException.FromLastError("send a message over a unix socket");
         }
     }
 
     /// <summary>Receives one message and returns its length: 0 when the peer is gone, -1 when it does not fit or time is up.</summary>
     /// <param name="buffer">Takes the message.</param>
-    /// <param name="descriptor">A descriptor that came with it and now belongs to the caller, or -1.</param>
+    /// <param name="descriptor">The one that came with it and now belongs to the caller, or -1. A message with more does not fit.</param>
     public int Receive(Span<byte> buffer, out int descriptor)
     {
         descriptor = -1;
-        byte* control = stackalloc byte[ControlBytes];
+        int length = Receive(buffer, new Span<int>(ref descriptor), out int count);
+        descriptor = count == 1 ? descriptor : -1;
+        return length;
+    }
+
+    /// <inheritdoc cref="Receive(Span{byte}, out int)"/>
+    /// <param name="buffer">Takes the message.</param>
+    /// <param name="descriptors">Takes those that came with it, which now belong to the caller.</param>
+    /// <param name="count">How many came.</param>
+    public int Receive(Span<byte> buffer, Span<int> descriptors, out int count)
+    {
+        count = 0;
+        byte* control = stackalloc byte[MaximalControlBytes];
         fixed (byte* data = buffer)
         {
             var vector = new IoVector { Base = data, Length = (nuint)buffer.Length };
-            var header = new MessageHeader { Vectors = &vector, VectorCount = 1, Control = control, ControlLength = ControlBytes };
-            nint received = recvmsg(Fd, &header, MSG_CMSG_CLOEXEC);
+            var header = new MessageHeader { Vectors = &vector, VectorCount = 1, Control = control, ControlLength = MaximalControlBytes };
+            nint received = SocketMessages.Receive(Fd, &header, MSG_CMSG_CLOEXEC);
             if (received < 0)
                 return -1;
-            if (header.ControlLength >= ControlHeaderBytes + sizeof(int) && *(int*)(control + 8) == SOL_SOCKET && *(int*)(control + 12) == SCM_RIGHTS)
-                descriptor = *(int*)(control + ControlHeaderBytes);
-            if ((header.Flags & (MSG_TRUNC | MSG_CTRUNC)) == 0)
+            ReadOnlySpan<int> came = DescriptorsOf(header);
+            if ((header.Flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 && came.Length <= descriptors.Length)
+            {
+                came.CopyTo(descriptors);
+                count = came.Length;
                 return (int)received;
-            if (descriptor >= 0)
+            }
+
+            foreach (int descriptor in came)
                 _ = Libc.Close(descriptor);
-            descriptor = -1;
             return -1;
         }
     }
 
+    private static ReadOnlySpan<int> DescriptorsOf(in MessageHeader header)
+    {
+        var control = (byte*)header.Control;
+        if (header.ControlLength < ControlHeaderBytes || *(int*)(control + 8) != SOL_SOCKET || *(int*)(control + 12) != SCM_RIGHTS)
+            return [];
+        return new ReadOnlySpan<int>(control + ControlHeaderBytes, ((int)*(nuint*)control - ControlHeaderBytes) / sizeof(int));
+    }
+
     public void Dispose() => _handle.Dispose();
 
-    private static CniSocket Create()
+    private static DescriptorSocket Create()
     {
         int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        return fd >= 0 ? new CniSocket(fd) : throw SystemCallException.FromLastError("create a CNI socket");
+        return fd >= 0 ? new DescriptorSocket(fd) : throw SystemCallException.FromLastError("create a unix socket");
     }
 
     private static int WriteAddress(string path, Span<byte> address)
@@ -195,28 +216,6 @@ public sealed unsafe partial class CniSocket : IDisposable
         SystemCallException failure = SystemCallException.FromLastError(operation);
         Dispose();
         return failure;
-    }
-
-    [StructLayout(LayoutKind.Sequential)]
-    private struct IoVector
-    {
-        public byte* Base;
-        public nuint Length;
-    }
-
-    // struct msghdr of 64-bit Linux (glibc and musl agree there).
-    [StructLayout(LayoutKind.Sequential)]
-    private struct MessageHeader
-    {
-        public void* Name;
-        public uint NameLength;
-        private readonly uint _pad0;
-        public IoVector* Vectors;
-        public nuint VectorCount;
-        public void* Control;
-        public nuint ControlLength;
-        public int Flags;
-        private readonly uint _pad1;
     }
 
     [LibraryImport("libc", SetLastError = true)]
@@ -242,10 +241,4 @@ public sealed unsafe partial class CniSocket : IDisposable
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int setsockopt(int fd, int level, int name, void* value, int length);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial nint sendmsg(int fd, MessageHeader* message, int flags);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial nint recvmsg(int fd, MessageHeader* message, int flags);
 }
