@@ -39,6 +39,7 @@ internal static class DatapathSettings
         DropEvents = options.DropEvents,
         PolicyVerdictEvents = options.PolicyVerdictEvents,
         VerifySourceAddress = options.VerifySourceAddress,
+        PolicyDenyIcmp = options.Policies.DenyByIcmp,
         ConntrackTimeouts = options.ConntrackTimeouts,
         RouterIPv4 = node.IPv4Router,
         RouterIPv6 = node.IPv6Router,

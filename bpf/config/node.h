@@ -26,6 +26,9 @@ CONFIG_VAR(
     "firewall",
     0);
 
+CONFIG_VAR(_Bool, policy_deny_icmp,
+	   "Tell a pod by an ICMP error that its own egress policy dropped a packet", 0);
+
 CONFIG_VAR(__u32, world_identity4, "Identity of IPv4 addresses that are not known", IDENTITY_WORLD);
 CONFIG_VAR(__u32, world_identity6, "Identity of IPv6 addresses that are not known", IDENTITY_WORLD);
 

@@ -32,6 +32,13 @@ static __always_inline void admit_redirect(struct ct_entry *entry, __be16 port)
 		__sync_fetch_and_and(&entry->flags, ~CT_PROXY);
 }
 
+/* The sender's own policy says no: it may be told so. */
+static __always_inline int admit_refuse(struct flow *flow, int result)
+{
+	flow->flags |= FLOW_ANSWER;
+	return result;
+}
+
 /* A server is asked about what the proxy sends to it. The node itself is not, as that passes no
  * program: it is asked about what the pod sends.
  */
@@ -128,7 +135,7 @@ static __always_inline int admit_established(struct __sk_buff *skb, struct flow 
 	} else if (forward) {
 		result = admit_revised(skb, flow, entry, &flags, DIRECTION_EGRESS);
 		if (result < 0)
-			return result;
+			return admit_refuse(flow, result);
 		result = admit_revised(skb, flow, entry, &flags, DIRECTION_INGRESS);
 		if (result < 0)
 			return result;
@@ -184,7 +191,7 @@ static __always_inline int admit_new(struct __sk_buff *skb, struct flow *flow,
 		if (flow->egress_endpoint) {
 			result = admit_judge(skb, flow, &entry.egress_revision, DIRECTION_EGRESS);
 			if (result < 0)
-				return result;
+				return admit_refuse(flow, result);
 			entry.proxy_port = result;
 		}
 		if (flow->ingress_endpoint && (!entry.proxy_port || admit_is_last_chance(flow))) {

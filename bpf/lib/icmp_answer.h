@@ -3,6 +3,7 @@
 #define AXONEME_LIB_ICMP_ANSWER_H
 
 #include "config/lb.h"
+#include "config/node.h"
 #include "lib/icmp.h"
 
 #undef SOURCE_FILE
@@ -20,6 +21,8 @@
 enum icmp_code {
 	ICMP4_PORT_UNREACHABLE = 3,
 	ICMP4_FRAGMENTATION_NEEDED = 4,
+	ICMP4_ADMINISTRATIVELY_PROHIBITED = 13,
+	ICMP6_ADMINISTRATIVELY_PROHIBITED = 1,
 	ICMP6_PORT_UNREACHABLE = 4,
 };
 
@@ -32,8 +35,8 @@ struct icmp_notice {
 };
 
 /* 0 if drops for this reason are not answered. */
-static __always_inline int icmp_notice_of(struct icmp_notice *notice, __u8 reason, __u16 mtu,
-					  const enum family family)
+static __always_inline int icmp_notice_of(struct icmp_notice *notice, const struct flow *flow,
+					  __u8 reason, const enum family family)
 {
 	switch (reason) {
 	case DROP_SERVICE_BACKEND_NOT_FOUND:
@@ -43,12 +46,19 @@ static __always_inline int icmp_notice_of(struct icmp_notice *notice, __u8 reaso
 	case DROP_FRAGMENTATION_NEEDED:
 		notice->type = family == IPV4 ? ICMP_DEST_UNREACH : ICMPV6_PKT_TOOBIG;
 		notice->code = family == IPV4 ? ICMP4_FRAGMENTATION_NEEDED : 0;
-		notice->detail = bpf_htonl(mtu);
+		notice->detail = bpf_htonl(flow->path_mtu);
 		return 1;
 	case DROP_TTL_EXCEEDED:
 		notice->type = family == IPV4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEED;
 		notice->code = 0;
 		return 1;
+	case DROP_POLICY_DENIED:
+	case DROP_POLICY_DENY:
+		notice->type = family == IPV4 ? ICMP_DEST_UNREACH : ICMPV6_DEST_UNREACH;
+		notice->code = family == IPV4 ? ICMP4_ADMINISTRATIVELY_PROHIBITED
+					      : ICMP6_ADMINISTRATIVELY_PROHIBITED;
+		/* Who is not let in learns nothing, not even that there is something. */
+		return policy_deny_icmp && flow->egress_endpoint;
 	}
 	return 0;
 }
@@ -115,7 +125,7 @@ static __always_inline int icmp_answer(struct __sk_buff *skb, struct flow *flow,
 	__u32 quoted = skb->len - L3_OFFSET;
 	__u32 sum;
 
-	if (!icmp_notice_of(&notice, reason, flow->path_mtu, family))
+	if (!icmp_notice_of(&notice, flow, reason, family))
 		return TC_ACT_SHOT;
 	if (quoted > ICMP_QUOTE_LEN)
 		quoted = ICMP_QUOTE_LEN;

@@ -147,9 +147,28 @@ static __always_inline int pod_send_frame(struct __sk_buff *skb, struct flow *fl
 	return DROP(DROP_UNSUPPORTED_L2_PROTOCOL);
 }
 
+/* Whether an ICMP error about the packet may be sent (RFC 1122, 3.2.2; RFC 4443, 2.4): not about an
+ * error, and to one sender about one receiver. What a service's address was replaced in would not
+ * be recognised.
+ */
+static __always_inline _Bool pod_may_be_told(const struct flow *flow)
+{
+	const struct packet *p = &flow->packet;
+	const __u32 first = bpf_ntohl(p->destination.word[0]) >> 24;
+
+	if (flow->flags & FLOW_HAS_ORIGINAL)
+		return 0;
+	if (flow->flags & FLOW_IPV6)
+		return first != 0xff &&
+		       (p->protocol != IPPROTO_ICMPV6 || p->icmp_type == ICMPV6_ECHO_REQUEST);
+	return first < 224 && (p->protocol != IPPROTO_ICMP || p->icmp_type == ICMP_ECHO);
+}
+
 /* Whether the pod is to hear of the drop from here: where the stack could not tell it. */
 static __always_inline _Bool pod_is_told(const struct flow *flow, __u8 reason)
 {
+	if (reason == DROP_POLICY_DENIED || reason == DROP_POLICY_DENY)
+		return policy_deny_icmp && flow->flags & FLOW_ANSWER && pod_may_be_told(flow);
 	if (reason == DROP_FRAGMENTATION_NEEDED)
 		return 1;
 	return reason == DROP_SERVICE_BACKEND_NOT_FOUND && pod_balances(&flow->packet);

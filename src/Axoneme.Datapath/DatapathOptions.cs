@@ -84,6 +84,9 @@ public sealed record DatapathOptions
     /// <summary>enable-source-ip-verification: drop what a pod sends under another address.</summary>
     public bool VerifySourceAddress { get; init; } = true;
 
+    /// <summary>policy-deny-response=icmp: a pod is told by an ICMP error what its own egress policy drops.</summary>
+    public bool PolicyDenyIcmp { get; init; }
+
     public ConntrackTimeouts ConntrackTimeouts { get; init; } = new();
 
     /// <summary>enable-host-firewall: number of the node itself as an endpoint, whose policy is asked about its traffic; 0 is off.</summary>

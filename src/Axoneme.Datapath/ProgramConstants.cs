@@ -44,6 +44,7 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
         constants.TunnelMtu = (uint)devices.RouteMtu;
         constants.TunnelPort = options.TunnelPort;
         constants.HostEndpoint = options.HostEndpoint;
+        constants.PolicyDenyIcmp = options.PolicyDenyIcmp;
         constants.ClusterId = options.ClusterId;
         constants.TraceAggregation = (byte)options.MonitorAggregation;
         constants.TraceIntervalS = (uint)options.TraceInterval.TotalSeconds;

@@ -69,6 +69,7 @@ internal static class ConfigView
         ["node-labels"] = string.Join(' ', options.Policies.NodeLabels),
         ["policy-audit-mode"] = Text(options.Policies.AuditMode),
         ["policy-cidr-match-mode"] = options.Policies.CidrMatchesNodes ? "nodes" : "",
+        ["policy-deny-response"] = options.Policies.DenyByIcmp ? "icmp" : "none",
         ["enable-k8s-networkpolicy"] = Text(options.EnableNetworkPolicy),
         ["enable-non-default-deny-policies"] = Text(options.EnableNonDefaultDenyPolicies),
         ["enable-policy"] = options.EnablePolicy.ToString().ToLowerInvariant(),

@@ -28,6 +28,9 @@ internal sealed record PolicySettings
     /// <summary>policy-audit-mode: what policy would drop passes and is reported.</summary>
     public bool AuditMode { get; init; }
 
+    /// <summary>policy-deny-response is "icmp", not "none": a pod is told what its own egress policy drops.</summary>
+    public bool DenyByIcmp { get; init; }
+
     /// <summary>enable-k8s-cluster-network-policy.</summary>
     public bool EnableClusterNetworkPolicies { get; init; }
 
@@ -71,6 +74,7 @@ internal sealed record PolicySettings
             CidrMatchesNodes = modes.Contains("nodes"),
             LockdownOnOverflow = reader.Switch("enable-endpoint-lockdown-on-policy-overflow", false),
             AuditMode = reader.Switch("policy-audit-mode", false),
+            DenyByIcmp = reader.Choice("policy-deny-response", "none", "none", "icmp") == "icmp",
             EnableClusterNetworkPolicies = reader.Switch("enable-k8s-cluster-network-policy", false),
             EnableAdminNetworkPolicies = reader.Switch("enable-k8s-admin-network-policy", false),
         };

@@ -38,6 +38,7 @@ public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INat
         ("tunnel_port", 16, 2),
         ("stack_routes_world", 18, 1),
         ("host_endpoint", 20, 2),
+        ("policy_deny_icmp", 22, 1),
         ("world_identity4", 24, 4),
         ("world_identity6", 28, 4),
         ("cluster_id", 32, 4),
@@ -110,6 +111,10 @@ public struct HostConstants : IBpfConstants, IClockConstants, ILbConstants, INat
     /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     [field: FieldOffset(20)]
     public ushort HostEndpoint { get; set; }
+
+    /// <summary>Tell a pod by an ICMP error that its own egress policy dropped a packet</summary>
+    [field: FieldOffset(22)]
+    public bool PolicyDenyIcmp { get; set; }
 
     /// <summary>Identity of IPv4 addresses that are not known</summary>
     [field: FieldOffset(24)]

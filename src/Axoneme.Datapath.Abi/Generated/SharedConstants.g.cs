@@ -125,6 +125,9 @@ public interface INodeConstants
     /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     ushort HostEndpoint { get; set; }
 
+    /// <summary>Tell a pod by an ICMP error that its own egress policy dropped a packet</summary>
+    bool PolicyDenyIcmp { get; set; }
+
     /// <summary>Send an event for each policy verdict</summary>
     bool PolicyVerdictEvents { get; set; }
 

@@ -77,6 +77,7 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
         ("tunnel_port", 76, 2),
         ("stack_routes_world", 78, 1),
         ("host_endpoint", 80, 2),
+        ("policy_deny_icmp", 82, 1),
         ("world_identity4", 84, 4),
         ("world_identity6", 88, 4),
         ("cluster_id", 92, 4),
@@ -197,6 +198,10 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
     /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     [field: FieldOffset(80)]
     public ushort HostEndpoint { get; set; }
+
+    /// <summary>Tell a pod by an ICMP error that its own egress policy dropped a packet</summary>
+    [field: FieldOffset(82)]
+    public bool PolicyDenyIcmp { get; set; }
 
     /// <summary>Identity of IPv4 addresses that are not known</summary>
     [field: FieldOffset(84)]

@@ -33,6 +33,7 @@ public struct XdpConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("tunnel_port", 20, 2),
         ("stack_routes_world", 22, 1),
         ("host_endpoint", 24, 2),
+        ("policy_deny_icmp", 26, 1),
         ("world_identity4", 28, 4),
         ("world_identity6", 32, 4),
         ("cluster_id", 36, 4),
@@ -109,6 +110,10 @@ public struct XdpConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     /// <summary>Endpoint id of the node itself, whose policy is asked about its own traffic; 0: no host firewall</summary>
     [field: FieldOffset(24)]
     public ushort HostEndpoint { get; set; }
+
+    /// <summary>Tell a pod by an ICMP error that its own egress policy dropped a packet</summary>
+    [field: FieldOffset(26)]
+    public bool PolicyDenyIcmp { get; set; }
 
     /// <summary>Identity of IPv4 addresses that are not known</summary>
     [field: FieldOffset(28)]

@@ -28,6 +28,9 @@ public sealed record Family(bool IsV6)
     /// <summary>Type and code of "port unreachable".</summary>
     public (byte Type, byte Code) PortUnreachable => IsV6 ? ((byte)1, (byte)4) : ((byte)3, (byte)3);
 
+    /// <summary>Type and code of "administratively prohibited".</summary>
+    public (byte Type, byte Code) Prohibited => IsV6 ? ((byte)1, (byte)1) : ((byte)3, (byte)13);
+
     public AddressFamily Sockets => IsV6 ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
 
     /// <summary>Type and code of "packet too big" or "fragmentation needed".</summary>

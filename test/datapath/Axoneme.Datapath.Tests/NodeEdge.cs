@@ -26,6 +26,9 @@ public sealed record EdgeOptions
     /// <summary>Services without backends keep their packets.</summary>
     public bool Claim { get; init; } = true;
 
+    /// <summary>A pod is told what its own policy drops.</summary>
+    public bool TellDenied { get; init; }
+
     public object Apply(object constants)
     {
         if (constants is INatConstants nat)
@@ -46,7 +49,7 @@ public sealed record EdgeOptions
         }
 
         if (constants is INodeConstants node)
-            (node.StackRoutesWorld, node.HostEndpoint) = (!Masquerade, HostEndpoint);
+            (node.StackRoutesWorld, node.HostEndpoint, node.PolicyDenyIcmp) = (!Masquerade, HostEndpoint, TellDenied);
         return constants;
     }
 
