@@ -58,6 +58,21 @@ public static class DnsName
         return false;
     }
 
+    /// <summary>Whether two names of a message are the same, letters in either case. False if one cannot be read.</summary>
+    public static bool AreEqual(ReadOnlySpan<byte> message, int one, int other)
+    {
+        LabelReader left = new(message, one), right = new(message, other);
+        while (left.TryNext(out ReadOnlySpan<byte> a) && right.TryNext(out ReadOnlySpan<byte> b))
+        {
+            if (!System.Text.Ascii.EqualsIgnoreCase(a, b) && !a.SequenceEqual(b))
+                return false;
+            if (a.IsEmpty)
+                return true;
+        }
+
+        return false;
+    }
+
     /// <summary>
     /// Writes a name given as text, with or without the final dot, uncompressed. Returns the bytes written; 0 if it does not fit or is no name.
     /// </summary>

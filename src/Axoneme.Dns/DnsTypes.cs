@@ -13,6 +13,8 @@ public static class DnsType
     public const ushort Aaaa = 28;
     public const ushort Srv = 33;
     public const ushort Opt = 41;
+    public const ushort Svcb = 64;
+    public const ushort Https = 65;
 }
 
 /// <summary>Response codes (RFC 1035, 4.1.1).</summary>

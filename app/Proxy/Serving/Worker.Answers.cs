@@ -42,13 +42,21 @@ internal sealed partial class Worker
 
         Report(pending, QueryOutcome.Answered, name, question.Type, header.Rcode, latency, message);
         long waitFor = header.Rcode == DnsRcode.NoError && question.Class == DnsQuestion.InternetClass && !_contents.Addresses.IsEmpty
-            ? _shared.Names.Learn(pending.Endpoint, name, _contents.Addresses, _contents.Ttl)
+            ? _shared.Names.Learn(pending.Endpoint, HostOf(name, question.Type), _contents.Addresses, _contents.Ttl)
             : 0;
         Complete(index);
         if (waitFor == 0)
             Send(asked, message);
         else
             Hold(asked, message, waitFor);
+    }
+
+    // A service is asked for by its port and scheme in front of the host that the client means (RFC 9460, 2.3): _8443._https.www.example.com.
+    private static ReadOnlySpan<char> HostOf(ReadOnlySpan<char> name, ushort type)
+    {
+        while (type is DnsType.Svcb or DnsType.Https && name is ['_', ..] && name.IndexOf('.') is > 0 and var dot)
+            name = name[(dot + 1)..];
+        return name;
     }
 
     /// <summary>Reads the answer, and makes it one that the client can read: shorter if it is too long, a failure if it is damaged.</summary>

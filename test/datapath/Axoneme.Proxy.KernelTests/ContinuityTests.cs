@@ -42,6 +42,19 @@ public sealed class ContinuityTests : IDisposable
         Assert.Single(agent.Heard.OfType<Learned>(), l => l.Id != 0);
     }
 
+    [Theory]
+    [InlineData("www.example")]
+    [InlineData("_8443._https.www.example")]
+    public async Task Addresses_of_services_belong_to_their_host(string question)
+    {
+        _node.Start();
+        using TestAgent agent = await AgentAsync(["**.example"], ["*.example"]);
+        Assert.Equal(DnsRcode.NoError, TestPod.Ask(_node, question, DnsType.Https).Header.Rcode);
+        Learned learned = await agent.WaitForAsync<Learned>(l => l.Id != 0, _limit.Token);
+        LearnedName name = Assert.Single(learned.Mappings);
+        Assert.Equal(("www.example", "192.0.2.1"), (name.Name, Assert.Single(name.Addresses).ToString()));
+    }
+
     [Fact]
     public async Task An_answer_does_not_wait_longer_than_the_maximal_delay()
     {

@@ -148,6 +148,8 @@ internal sealed class TestResolver : IDisposable
             "refusing" => [[query[0], query[1], 0x80, 5, 0, 0, 0, 0, 0, 0, 0, 0]],
             "alias" => [new PacketWriter(question.Header.Id, 0x8180).Question(name, question.Type).Alias(name, "cdn.example.net", 5)
                 .Record(DnsSection.Answer, "cdn.example.net", DnsType.A, Ttl, [192, 0, 2, Host]).ToArray()],
+            _ when question.Type == DnsType.Https => [new PacketWriter(question.Header.Id, 0x8180).Question(name, question.Type)
+                .Service(DnsSection.Answer, name, 1, "", Ttl, (4, [192, 0, 2, Host])).ToArray()],
             "many" => [Many(question, name, isTcp ? ushort.MaxValue : DnsEdns.Limit(edns), edns)],
             _ => [Plain(question, name)],
         };

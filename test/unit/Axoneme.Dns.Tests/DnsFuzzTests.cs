@@ -16,7 +16,8 @@ public sealed partial class DnsFuzzTests
     {
         byte[][] originals =
         [
-            Tests.Packets.Query(), Tests.Packets.QueryWithEdns(), Tests.Packets.Chain(), Tests.Packets.Query("", DnsType.Ns),
+            Tests.Packets.Query(), Tests.Packets.QueryWithEdns(), Tests.Packets.Chain(), Tests.Packets.Service(),
+            Tests.Packets.Query("", DnsType.Ns),
             Tests.Packets.Query(string.Join('.', Enumerable.Repeat("abcdefg", 31))),
         ];
         var random = new Random(4711);
@@ -38,12 +39,17 @@ public sealed partial class DnsFuzzTests
     [Fact]
     public void Reading_allocates_nothing()
     {
-        byte[] message = Tests.Packets.Chain();
+        byte[] message = Tests.Packets.Chain(), service = Tests.Packets.Service();
         byte[] name = new byte[DnsName.MaximalTextBytes], reply = new byte[MaximalLength];
         Exercise(message, name, reply);
+        Exercise(service, name, reply);
         long before = GC.GetAllocatedBytesForCurrentThread();
         for (int i = 0; i < 1000; i++)
+        {
             Exercise(message, name, reply);
+            Exercise(service, name, reply);
+        }
+
         Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
@@ -112,6 +118,8 @@ public sealed partial class DnsFuzzTests
                 throw new InvalidOperationException("A record leaves its message.");
             if (type == DnsType.Cname && !DnsName.TryRead(packet, ref offset, name, out _))
                 throw new InvalidOperationException("An alias that was whole cannot be read.");
+            if (type is DnsType.Svcb or DnsType.Https && !AreHintsWithin(packet, offset, length))
+                throw new InvalidOperationException("A hint leaves its record.");
         }
 
         if (whole && packet.Length <= reply.Length)
@@ -122,6 +130,10 @@ public sealed partial class DnsFuzzTests
 
         return whole;
     }
+
+    private static bool AreHintsWithin(Span<byte> packet, int offset, int length)
+        => DnsServiceBinding.TryRead(packet, offset, length, out DnsServiceBinding binding)
+            && binding.V4.Offset + binding.V4.Length <= offset + length && binding.V6.Offset + binding.V6.Length <= offset + length;
 
     private static bool IsLength(byte[] wire, int at)
     {

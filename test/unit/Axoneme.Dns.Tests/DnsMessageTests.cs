@@ -114,6 +114,47 @@ public sealed class DnsMessageTests
     }
 
     [Fact]
+    public void A_service_has_its_hints_and_the_additional_addresses_of_its_target()
+    {
+        byte[] message = Packets.Service();
+        var answer = new DnsAnswer(message, Read(message));
+        var types = new List<(ushort, bool)>();
+        var hints = new List<int>();
+        while (answer.TryNext(out ushort type, out int offset, out int length))
+        {
+            types.Add((type, answer.IsAdditional));
+            if (type == DnsType.Https && DnsServiceBinding.TryRead(message, offset, length, out DnsServiceBinding binding))
+                hints.AddRange([binding.V4.Length, binding.V6.Length]);
+        }
+
+        Assert.False(answer.IsMalformed);
+        Assert.Equal([(DnsType.Cname, false), (DnsType.Https, false), (DnsType.Https, false), (DnsType.A, true)], types);
+        Assert.Equal([8, 16, 4, 0], hints);
+        Assert.Equal(10u, answer.Ttl);
+    }
+
+    [Theory]
+    [InlineData(new byte[] { 0, 1, 0, 0, 4, 0, 4, 1, 2, 3, 4 }, 4)]
+    [InlineData(new byte[] { 0, 0, 0, 0, 4, 0, 4, 1, 2, 3, 4 }, 0)]
+    [InlineData(new byte[] { 0, 1, 0, 0, 4, 0, 3, 1, 2, 3 }, null)]
+    [InlineData(new byte[] { 0, 1, 0, 0, 4, 0, 0 }, null)]
+    [InlineData(new byte[] { 0, 1, 0, 0, 6, 0, 4, 1, 2, 3, 4 }, null)]
+    [InlineData(new byte[] { 0, 1, 0, 0, 4, 0, 8, 1, 2, 3, 4 }, null)]
+    [InlineData(new byte[] { 0, 1, 0, 0, 4, 0, 4, 1, 2, 3, 4, 0, 4, 0, 4, 1, 2, 3, 4 }, null)]
+    [InlineData(new byte[] { 0, 1 }, null)]
+    [InlineData(new byte[] { 0, 1, 3, 65 }, null)]
+    public void A_service_is_read_as_the_standard_has_it_or_not_at_all(byte[] data, int? v4Bytes)
+    {
+        byte[] message = new PacketWriter(1, DnsHeader.ResponseFlag).Question("a.example", DnsType.Https)
+            .Record(DnsSection.Answer, "a.example", DnsType.Https, 1, data).ToArray();
+        var answer = new DnsAnswer(message, Read(message));
+        Assert.True(answer.TryNext(out ushort type, out int offset, out int length));
+        Assert.Equal(v4Bytes is null ? 0 : DnsType.Https, type);
+        if (DnsServiceBinding.TryRead(message, offset, length, out DnsServiceBinding binding))
+            Assert.Equal(v4Bytes, binding.V4.Length);
+    }
+
+    [Fact]
     public void Records_of_wrong_length_or_class_give_no_address()
     {
         byte[] message = new PacketWriter(1, DnsHeader.ResponseFlag).Question("a.example", DnsType.A)

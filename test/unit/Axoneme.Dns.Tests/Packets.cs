@@ -44,6 +44,18 @@ internal sealed class PacketWriter
         return this;
     }
 
+    // The target of a service is never compressed (RFC 9460, 2.2).
+    public PacketWriter Service(DnsSection section, string owner, ushort priority, string target, uint ttl, params (ushort Key, byte[] Value)[] parameters)
+    {
+        var data = new List<byte> { (byte)(priority >> 8), (byte)priority };
+        foreach (string label in target.Split('.', StringSplitOptions.RemoveEmptyEntries))
+            data.AddRange([(byte)label.Length, .. label.Select(c => (byte)c)]);
+        data.Add(0);
+        foreach ((ushort key, byte[] value) in parameters)
+            data.AddRange([(byte)(key >> 8), (byte)key, (byte)(value.Length >> 8), (byte)value.Length, .. value]);
+        return Record(section, owner, DnsType.Https, ttl, [.. data]);
+    }
+
     public PacketWriter Opt(ushort udpSize, uint extended = 0) => Record(DnsSection.Additional, "", DnsType.Opt, extended, [], udpSize);
 
     public byte[] ToArray()
@@ -102,5 +114,16 @@ internal static class Packets
             .Record(DnsSection.Authority, "example.net", DnsType.Ns, 1, [0])
             .Record(DnsSection.Additional, "ns.example.net", DnsType.A, 1, [192, 0, 2, 99])
             .Opt(4096)
+            .ToArray();
+
+    public static byte[] Service()
+        => new PacketWriter(0x1234, DnsHeader.ResponseFlag)
+            .Question("www.example.com", DnsType.Https)
+            .Alias("www.example.com", "edge.example.net", 30)
+            .Service(DnsSection.Answer, "edge.example.net", 1, "Svc.example.net", 20, (1, [2, (byte)'h', (byte)'2']), (4, [192, 0, 2, 1, 192, 0, 2, 2]),
+                (6, [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]))
+            .Service(DnsSection.Answer, "edge.example.net", 2, "", 300, (4, [192, 0, 2, 3]))
+            .Record(DnsSection.Additional, "svc.example.net", DnsType.A, 10, [192, 0, 2, 4])
+            .Record(DnsSection.Additional, "ns.example.net", DnsType.A, 1, [192, 0, 2, 99])
             .ToArray();
 }
