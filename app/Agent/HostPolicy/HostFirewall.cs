@@ -37,7 +37,8 @@ internal sealed class HostFirewall
         var trial = new HostPolicyTrial(_options.ConfirmTimeout);
         _gate = new HostPolicyGate(trial, () => host.Labels);
         var checks = new HostPolicyChecks(_options, control.Ipcache, control.Policies, connect, new HostPolicyReach((uint)options.ClusterId));
-        var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events, IsInKernel);
+        var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events, control.NodeConditions, IsInKernel);
+        control.NodeConditions.Register(HostPolicyGuard.Topic);
         _guard = new HostPolicyGuard(parts, host.Id, control.Engine, TimeProvider.System, log);
     }
 

@@ -45,20 +45,20 @@ internal sealed class HostPolicyChecks(
     /// <param name="policy">The one on trial.</param>
     /// <param name="access">What <see cref="Observe"/> saw when the trial began.</param>
     /// <param name="cancellation">Ends the wait for the API.</param>
-    public async Task<IReadOnlyList<string>> RunAsync(
+    public async Task<IReadOnlyList<TrialFailure>> RunAsync(
         EndpointPolicy before, EndpointPolicy policy, ManagementAccess access, CancellationToken cancellation)
     {
-        List<string> failures = [.. reach.CutSessions(policy, access.Sessions)];
+        List<TrialFailure> failures = [.. reach.CutSessions(policy, access.Sessions).Select(text => new TrialFailure(text))];
         List<SecurityIdentity> outside = policies.Read(engine => engine.Identities.Select(i => i.Id).Where(HostPolicyReach.IsOutside).ToList());
         if (reach.IsOpen(before, access.OpenPorts, outside) && !reach.IsOpen(policy, access.OpenPorts, outside))
-            failures.Add($"nobody outside the cluster's pods could open port {string.Join(" or ", access.OpenPorts.Order())} any more");
+            failures.Add(new TrialFailure($"nobody outside the cluster's pods could open port {string.Join(" or ", access.OpenPorts.Order())} any more"));
         if (await ProbeAsync(cancellation) is { } problem)
-            failures.Add($"the API server could not be reached by a new connection ({problem})");
+            failures.Add(new TrialFailure($"the API server could not be reached by a new connection ({problem})", MayPass: true));
         return failures;
     }
 
     /// <summary>Null when the API answers on a connection that did not exist before, whatever it answers.</summary>
-    private async Task<string?> ProbeAsync(CancellationToken cancellation)
+    public async Task<string?> ProbeAsync(CancellationToken cancellation)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(ProbeTimeout);

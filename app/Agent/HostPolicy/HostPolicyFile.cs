@@ -68,6 +68,9 @@ internal sealed record SavedHostPolicy
 
     public ImmutableDictionary<string, string> Rejected { get; init; } = ImmutableDictionary<string, string>.Empty;
 
+    /// <summary>Versions that are tried again.</summary>
+    public ImmutableDictionary<string, Postponement> Postponed { get; init; } = ImmutableDictionary<string, Postponement>.Empty;
+
     /// <summary>The confirmed objects as the API had them, in JSON.</summary>
     public ImmutableDictionary<string, string> Objects { get; init; } = ImmutableDictionary<string, string>.Empty;
 

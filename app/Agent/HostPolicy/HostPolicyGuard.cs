@@ -22,11 +22,12 @@ internal sealed record HostPolicyParts(
     PolicyController Policies,
     ClusterState Cluster,
     EventRecorder Events,
+    NodeConditions Conditions,
     Func<EndpointPolicy, bool> IsInKernel);
 
 /// <summary>
-/// Watches over changes of the node's own policy: writes down what to go back to before a change is in force, looks whether it cuts anybody
-/// off, and confirms it or rolls it back.
+/// Watches over changes of the node's own policy: begins a trial when the API server answers, so that its silence would mean something, writes
+/// down what to go back to before a change is in force, looks whether it cuts anybody off, and confirms it or rolls it back.
 /// </summary>
 /// <param name="parts">Everything else.</param>
 /// <param name="endpoint">Number of the node as an endpoint.</param>
@@ -38,16 +39,27 @@ internal sealed class HostPolicyGuard(
 {
     public const string ModuleName = "host-policy";
 
+    /// <summary>Of the conditions at policies that do not do on this node what they say.</summary>
+    public const string Topic = "HostFirewall";
+
     private static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
 
-    private readonly Channel<bool> _begun = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    // After a roll-back the kernel has the confirmed policy within a moment, or something else is wrong.
+    private const int LooksAfterRollBack = 5;
+
+    private readonly Channel<bool> _changed = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private ImmutableDictionary<string, string> _objects = ImmutableDictionary<string, string>.Empty;
     private volatile string? _status;
     private RollBack? _rollBack;
     private EndpointPolicy _confirmed = new(endpoint, 1);
     private ImmutableHashSet<string> _told = [];
 
-    /// <summary>What users should know about the node's policy: on trial, or rolled back. Null when there is nothing to say.</summary>
+    // Why a trial cannot begin; null: nobody has looked, or it can.
+    private string? _awaited;
+
+    private static readonly TrialFailure NotTaken = new("the kernel did not take it");
+
+    /// <summary>What users should know about the node's policy: on trial, waiting, or rolled back. Null when there is nothing to say.</summary>
     public string? Status => _status;
 
     /// <summary>Takes over what the last run left. Before objects come in.</summary>
@@ -55,14 +67,14 @@ internal sealed class HostPolicyGuard(
     /// <param name="inKernel">What the kernel enforces; null: nothing yet.</param>
     public void Restore(SavedHostPolicy saved, EndpointPolicy? inKernel)
     {
-        parts.Trial.Restore(saved.Confirmed, saved.Rejected, saved.Trial?.Version, saved.Trial?.Interruptions ?? 0);
+        parts.Trial.Restore(saved.Confirmed, saved.Rejected, saved.Postponed, saved.Trial?.Version, saved.Trial?.Interruptions ?? 0);
         foreach ((string name, string json) in saved.Objects)
         {
             if (Translate(json) is { } document)
                 parts.Gate.Restore(name, document.Rules);
         }
 
-        (_objects, _rollBack, _told) = (saved.Objects, saved.RollBack, [.. saved.Rejected.Keys]);
+        (_objects, _rollBack, _told) = (saved.Objects, saved.RollBack, [.. saved.Rejected.Keys.Union(saved.Postponed.Keys)]);
         _confirmed = inKernel ?? _confirmed;
         Tell([]);
         parts.Gate.Changed = OnChanged;
@@ -72,6 +84,7 @@ internal sealed class HostPolicyGuard(
     public void Open()
     {
         parts.Gate.IsComplete = true;
+        parts.Trial.Complete();
         OnChanged();
         parts.Gate.Apply(engine);
     }
@@ -79,13 +92,69 @@ internal sealed class HostPolicyGuard(
     /// <summary>Looks after trials until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellation)
     {
+        await parts.Policies.WhenReleased.WaitAsync(cancellation);
         while (true)
         {
-            if (parts.Policies.Read(_ => parts.Trial.Version) is { } version)
+            (string? version, bool isWaiting, DateTimeOffset? next) = parts.Policies.Read(
+                _ => (parts.Trial.Version, parts.Trial.Waiting(time.GetUtcNow()).Count > 0, parts.Trial.NextTrial));
+            if (version is not null)
                 await CheckAsync(version, cancellation);
+            else if (isWaiting)
+                await AdmitAsync(cancellation);
             else
-                await _begun.Reader.ReadAsync(cancellation);
+                await WaitAsync(next, cancellation);
         }
+    }
+
+    /// <summary>Until something changes, or until the time has come.</summary>
+    private async Task WaitAsync(DateTimeOffset? next, CancellationToken cancellation)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        Task change = _changed.Reader.ReadAsync(end.Token).AsTask();
+        TimeSpan left = next is { } due ? due - time.GetUtcNow() : Timeout.InfiniteTimeSpan;
+        if (left >= TimeSpan.Zero || next is null)
+            await Task.WhenAny(change, Task.Delay(left, time, end.Token));
+        await end.CancelAsync();
+        cancellation.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>
+    /// Whether the API server answers under the confirmed policy: only then does its silence under another one mean something, and what waits
+    /// may begin.
+    /// </summary>
+    private async Task AdmitAsync(CancellationToken cancellation)
+    {
+        string? problem = await parts.Checks.ProbeAsync(cancellation);
+        await parts.Policies.ChangeAsync(_ =>
+        {
+            if (problem is not null && _awaited is null)
+                log.LogWarning("The node's policy waits for the API server, which does not answer: {Problem}", problem);
+            _awaited = problem;
+            Tell([]);
+            if (problem is not null)
+                return;
+            parts.Trial.Admit(time.GetUtcNow());
+            Decide(mayNoteConfirmed: true);
+            parts.Gate.Apply(engine);
+        });
+        if (problem is not null)
+            await Task.Delay(CheckInterval, time, cancellation);
+    }
+
+    /// <summary>After a roll-back because of what the confirmed policy may not let pass either.</summary>
+    private async Task ReconsiderAsync(CancellationToken cancellation)
+    {
+        for (int look = 0; look < LooksAfterRollBack && parts.Policies.Table.Snapshot().Find(endpoint) is { } policy && !parts.IsInKernel(policy); look++)
+            await Task.Delay(CheckInterval, time, cancellation);
+        if (await parts.Checks.ProbeAsync(cancellation) is not { } problem)
+            return;
+        await parts.Policies.ChangeAsync(_ =>
+        {
+            log.LogWarning("The API server does not answer under the confirmed policy either, so the other version is not to blame: {Problem}", problem);
+            parts.Trial.Excuse();
+            Save();
+            Tell([]);
+        });
     }
 
     /// <summary>One look at a trial after another, until it ends or another one takes its place.</summary>
@@ -93,17 +162,16 @@ internal sealed class HostPolicyGuard(
     {
         ManagementAccess access = Observe();
         // What is published after this was queued behind the change that began the trial.
-        await parts.Policies.WhenReleased.WaitAsync(cancellation);
         await parts.Policies.ChangeAsync(static _ => { });
-        while (true)
+        for (int look = 0; ; look++)
         {
             EndpointPolicy policy = parts.Policies.Table.Snapshot().Find(endpoint) ?? _confirmed;
-            IReadOnlyList<string> failures = parts.IsInKernel(policy)
+            IReadOnlyList<TrialFailure> failures = parts.IsInKernel(policy)
                 ? await parts.Checks.RunAsync(_confirmed, policy, access, cancellation)
-                : ["the kernel did not take it"];
+                : [NotTaken];
             // The policy moves with the identities that it speaks of, and what was seen has to be of one and the same.
             if (failures.Count == 0 && !parts.IsInKernel(policy))
-                failures = ["the kernel did not take it"];
+                failures = [NotTaken];
             TrialStep step = TrialStep.Waiting;
             bool isCurrent = false;
             await parts.Policies.ChangeAsync(_ =>
@@ -112,10 +180,14 @@ internal sealed class HostPolicyGuard(
                 step = parts.Trial.Judge(version, failures, time.GetUtcNow());
                 isCurrent = parts.Trial.Version == version;
                 End(step, names, begun, failures);
+                // The first look often comes before the kernel has the policy: nothing to trouble the API with.
+                if (isCurrent)
+                    Tell(failures, look > 0 ? failures : []);
             });
+            if (step == TrialStep.Postponed)
+                await ReconsiderAsync(cancellation);
             if (!isCurrent)
                 return;
-            Tell(failures);
             await Task.Delay(CheckInterval, time, cancellation);
         }
     }
@@ -141,15 +213,14 @@ internal sealed class HostPolicyGuard(
                     "The node's policy changes with {Policies}; it is confirmed once nobody is found to be cut off, or rolled back at {Deadline:O}",
                     string.Join(", ", parts.Trial.OnTrial), parts.Trial.Deadline);
                 Tell([]);
-                _begun.Writer.TryWrite(true);
                 break;
             case TrialStep.RolledBack:
-                End(step, names, begun, [$"the agent was ended {HostPolicyTrial.MaximalInterruptions} times"]);
+                End(step, names, begun, [new TrialFailure($"the agent was ended {HostPolicyTrial.MaximalInterruptions} times")]);
                 break;
             case TrialStep.Confirmed:
                 End(step, names, begun, []);
                 break;
-            case TrialStep.Settled when before is not null || (_rollBack is not null && parts.Trial.Rejected.Count == 0):
+            case TrialStep.Settled when before is not null || (_rollBack is not null && parts.Trial.Failed.Count == 0):
                 parts.Gate.Settle(engine);
                 TryNextSuspects(mayNoteConfirmed: true);
                 NarrowRollBack();
@@ -157,15 +228,19 @@ internal sealed class HostPolicyGuard(
                 Tell([]);
                 break;
         }
+
+        if (parts.Trial.Waiting(time.GetUtcNow()).Count == 0)
+            _awaited = null;
+        _changed.Writer.TryWrite(true);
     }
 
-    private void End(TrialStep step, string[] names, DateTimeOffset begun, IReadOnlyList<string> reasons)
+    private void End(TrialStep step, string[] names, DateTimeOffset begun, IReadOnlyList<TrialFailure> failures)
     {
-        if (step is not (TrialStep.Confirmed or TrialStep.RolledBack))
+        if (step is not (TrialStep.Confirmed or TrialStep.RolledBack or TrialStep.Postponed))
             return;
-        if (step == TrialStep.RolledBack)
+        if (step != TrialStep.Confirmed)
         {
-            _rollBack = new RollBack([.. names], [.. reasons], begun, time.GetUtcNow());
+            _rollBack = new RollBack([.. names], [.. failures.Select(f => f.Text)], begun, time.GetUtcNow());
             log.LogError("The node's policy was {What}", _rollBack);
         }
         else
@@ -194,8 +269,9 @@ internal sealed class HostPolicyGuard(
     {
         if (_rollBack is null || parts.Trial.Version is not null)
             return;
-        ImmutableArray<string> blamed = [.. _rollBack.Policies.Where(parts.Trial.Rejected.ContainsKey)];
-        if (parts.Trial.Rejected.Count == 0)
+        IReadOnlyList<string> failed = parts.Trial.Failed;
+        ImmutableArray<string> blamed = [.. _rollBack.Policies.Where(failed.Contains)];
+        if (failed.Count == 0)
             _rollBack = null;
         else if (!blamed.IsEmpty)
             _rollBack = _rollBack with { Policies = blamed };
@@ -241,33 +317,74 @@ internal sealed class HostPolicyGuard(
     {
         Confirmed = parts.Trial.Confirmed.ToImmutableDictionary(),
         Rejected = parts.Trial.Rejected.ToImmutableDictionary(),
+        Postponed = parts.Trial.Postponed.ToImmutableDictionary(),
         Objects = _objects,
         Trial = parts.Trial.Version is { } version ? SavedTrial.From(version, parts.Trial.Interruptions, _confirmed) : null,
         RollBack = _rollBack,
     });
 
-    private void Tell(IReadOnlyList<string> failures)
+    private void Tell(IReadOnlyList<TrialFailure> failures) => Tell(failures, failures);
+
+    private void Tell(IReadOnlyList<TrialFailure> failures, IReadOnlyList<TrialFailure> lasting)
     {
-        string? trial = parts.Trial.Version is null
+        string? now = parts.Trial.Version is not null ? $"{string.Join(", ", parts.Trial.OnTrial)} {OnTrial(failures)}"
+            : WaitingFor() is { } reason ? $"{string.Join(", ", parts.Trial.Waiting(time.GetUtcNow()))} {reason}"
+            : null;
+        string? later = parts.Trial.Postponed.Count == 0
             ? null
-            : $"{string.Join(", ", parts.Trial.OnTrial)} on trial until {parts.Trial.Deadline:yyyy-MM-ddTHH:mm:ssZ}{(failures.Count == 0 ? "" : $": {string.Join("; ", failures)}")}";
-        _status = (trial, _rollBack?.ToString()) switch
+            : string.Join("; ", parts.Trial.Postponed.Select(p => $"{p.Key} {TriedAgain(p.Value)}"));
+        string? back = _rollBack is null || later is null ? _rollBack?.ToString() : $"{_rollBack}; {later}";
+        _status = (now, back) switch
         {
-            (null, var back) => back,
-            (var now, null) => now,
-            var (now, back) => $"{now}; before, {back}",
+            (null, _) => back,
+            (_, null) => now,
+            _ => $"{now}; before, {back}",
         };
+        parts.Conditions.Publish(Topic, Conditions(lasting));
+    }
+
+    /// <summary>What users see at the objects. A trial that goes well is over before anybody would look.</summary>
+    private ImmutableDictionary<PolicyObjectKey, NodeCondition> Conditions(IReadOnlyList<TrialFailure> failures)
+    {
+        var conditions = ImmutableDictionary.CreateBuilder<PolicyObjectKey, NodeCondition>();
+        foreach (string name in parts.Trial.Failed)
+            conditions[HostPolicyGate.KeyOf(name)] = new NodeCondition("RolledBack", WhatFailed(name));
+        foreach (string name in WaitingFor() is null ? [] : parts.Trial.Waiting(time.GetUtcNow()))
+            conditions[HostPolicyGate.KeyOf(name)] = new NodeCondition("Waiting", $"The policy for this node {WaitingFor()}");
+        foreach (string name in failures.Count == 0 || parts.Trial.Version is null ? [] : parts.Trial.OnTrial)
+            conditions[HostPolicyGate.KeyOf(name)] = new NodeCondition("OnTrial", $"The policy for this node is {OnTrial(failures)}");
+        return conditions.ToImmutable();
+    }
+
+    private string OnTrial(IReadOnlyList<TrialFailure> failures)
+        => $"on trial until {parts.Trial.Deadline:yyyy-MM-ddTHH:mm:ssZ}{(failures.Count == 0 ? "" : $": {string.Join("; ", failures.Select(f => f.Text))}")}";
+
+    private string? WaitingFor() => _awaited is null || parts.Trial.Waiting(time.GetUtcNow()).Count == 0
+        ? null
+        : $"waits for the API server, which does not answer ({_awaited}); the confirmed version stays in force";
+
+    private static string TriedAgain(Postponement later)
+        => $"is tried again from {later.NotBefore:yyyy-MM-ddTHH:mm:ssZ} when the API server answers, after {later.Trials} of at most "
+            + $"{HostPolicyTrial.MaximalTrials} trials and {later.Cuts} of at most {HostPolicyTrial.MaximalCuts} in which only the policy seemed to be in its way";
+
+    // Something else may have been rolled back since.
+    private string WhatFailed(string name)
+    {
+        string what = _rollBack is { } back && back.Policies.Contains(name) ? $"was {back}" : "was rolled back to the confirmed one";
+        string next = parts.Trial.Postponed.TryGetValue(name, out Postponement? later) ? $"It {TriedAgain(later)}." : "Another version is tried again.";
+        return $"The policy for this node {what}. {next}";
     }
 
     private void TellOwners()
     {
-        foreach (string name in parts.Trial.Rejected.Keys.Where(name => !_told.Contains(name)))
+        IReadOnlyList<string> failed = parts.Trial.Failed;
+        foreach (string name in failed.Where(name => !_told.Contains(name)))
         {
             if (parts.Cluster.CiliumClusterwideNetworkPolicies.Snapshot().Find(new ResourceName(name)) is { } resource)
-                parts.Events.Warning(resource, "HostPolicyRolledBack", $"The policy for this node was {_rollBack}. Another version is tried again.");
+                parts.Events.Warning(resource, "HostPolicyRolledBack", WhatFailed(name));
         }
 
-        _told = [.. parts.Trial.Rejected.Keys];
+        _told = [.. failed];
     }
 
     private ManagementAccess Observe()

@@ -23,7 +23,7 @@ public sealed class HostPolicyGateTests
 
     public HostPolicyGateTests()
     {
-        _gate = new HostPolicyGate(_trial, () => _labels) { Changed = () => _trial.Decide(_now) };
+        _gate = new HostPolicyGate(_trial, () => _labels) { Changed = Begin };
         _repository = new PolicyRepository(_engine) { Amend = _gate.Amend };
         _gate.IsComplete = true;
         _engine.UpsertEndpoint(Pod, new SecurityIdentity(300), LabelSet.Parse("k8s:app=web", "k8s:io.kubernetes.pod.namespace=blue"));
@@ -34,9 +34,15 @@ public sealed class HostPolicyGateTests
         $$$"""{"metadata":{"name":"{{{name}}}","uid":"u","generation":3},"specs":[{{{string.Join(',', specs)}}}]}""",
         KubernetesJson.Default.CiliumClusterwideNetworkPolicy)!);
 
+    private void Begin()
+    {
+        _trial.Admit(_now);
+        _trial.Decide(_now);
+    }
+
     private void End(params string[] failures)
     {
-        _trial.Judge(_trial.Version, failures, _now.AddSeconds(30));
+        _trial.Judge(_trial.Version, [.. failures.Select(f => new TrialFailure(f))], _now.AddSeconds(30));
         _gate.Settle(_engine);
         _gate.Apply(_engine);
     }
