@@ -14,6 +14,7 @@ internal sealed class ExplainCommand(TextWriter output)
     private string _from = "";
     private string _to = "";
     private string _port = "";
+    private string _name = "";
     private string _format = "text";
     private string _expected = "";
 
@@ -26,6 +27,7 @@ internal sealed class ExplainCommand(TextWriter output)
         flags.Value("from", v => _from = v, "END", "who opens the connection: NAMESPACE/POD, an address, or an entity such as world")
             .Value("to", v => _to = v, "END", "who gets it: as above, or svc/NAMESPACE/SERVICE, or a DNS name")
             .Value("port", v => _port = v, "PORT", "80/tcp, http/tcp, 53/udp, 8/icmp (the type)", 'p')
+            .Value("dns-query", v => _name = v, "NAME", "say whether a question for this DNS name is answered; --to is the server, and the cluster's without it")
             .Value("output", v => _format = v, "FORMAT", "text or json", 'o')
             .Value("expect", v => _expected = v, "VERDICT", "allowed or denied: exit with 1 when it is the other");
         List<string> rest = flags.Parse(arguments);
@@ -51,7 +53,7 @@ internal sealed class ExplainCommand(TextWriter output)
             throw new UserErrorException($"unexpected argument \"{rest[0]}\"");
         foreach ((string name, string value) in new[] { ("from", _from), ("to", _to), ("port", _port) })
         {
-            if (value.Length == 0)
+            if (value.Length == 0 && (name == "from" || _name.Length == 0))
                 throw new UserErrorException($"--{name} is missing");
         }
 
@@ -65,7 +67,10 @@ internal sealed class ExplainCommand(TextWriter output)
     {
         try
         {
-            Explanation explanation = new FlowExplainer(new ClusterModel(objects)).Explain(_from, _to, PortText.Parse(_port));
+            var explainer = new FlowExplainer(new ClusterModel(objects));
+            Explanation explanation = _name.Length > 0
+                ? explainer.ExplainQuestion(_from, _to, PortText.Parse(_port.Length > 0 ? _port : "53/udp"), _name)
+                : explainer.Explain(_from, _to, PortText.Parse(_port));
             return (explanation, explanation.Paths.IsEmpty ? null : new SmallestChange(objects).Find(explanation));
         }
         catch (UnknownEndException e)

@@ -18,6 +18,8 @@ internal static class ExplanationJson
             ["to"] = explanation.Asked,
             ["port"] = explanation.Port.ToString(),
         };
+        if (explanation.Name.Length > 0)
+            json["dnsQuery"] = explanation.Name;
         if (explanation.Service is { } service)
         {
             json["service"] = new JsonObject
@@ -52,8 +54,17 @@ internal static class ExplanationJson
         ["protocol"] = PortText.NameOf(path.Protocol),
         ["port"] = path.Port,
         ["likewise"] = List(path.Likewise.Select(e => (JsonNode)e.Name)),
+        ["lookup"] = path.Lookup is { } lookup ? Path(lookup) : null,
         ["egress"] = Decision(path.Egress),
         ["ingress"] = Decision(path.Ingress),
+        ["question"] = path.Question is { } question ? Question(question) : null,
+    };
+
+    private static JsonObject Question(NameVerdict question) => new()
+    {
+        ["name"] = question.Name,
+        ["outcome"] = question.Outcome.ToString().ToLowerInvariant(),
+        ["rules"] = List(question.Rules.Select(Rule)),
     };
 
     private static JsonObject End(TrafficEnd end, SecurityIdentity identity) => new()
@@ -79,6 +90,7 @@ internal static class ExplanationJson
             DecisionKind.Denied => "deny-rule",
             _ => "default-deny",
         },
+        ["redirectNames"] = decision.Redirect is DnsRedirect dns ? List(dns.Names.Select(n => (JsonNode)n.Text)) : null,
         ["decidedBy"] = List(decision.Deciding.Select(Rule)),
         ["rules"] = List(decision.Rules.Select(r =>
         {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using System.Collections.Immutable;
+using Axoneme.Dns;
 using Axoneme.Network;
 using Axoneme.Policy;
 using Axoneme.Policy.Explain;
@@ -16,8 +17,9 @@ internal sealed class ExplanationText(TextWriter output)
 
     public void Write(Explanation explanation, VerdictChange? change)
     {
-        string verdict = explanation.Allowed ? "ALLOWED" : explanation.Denied ? "DENIED" : "DEPENDS ON THE BACKEND";
-        output.WriteLine($"{verdict}: {explanation.Source} -> {explanation.Asked} port {explanation.Port}");
+        output.WriteLine(explanation.Name.Length > 0
+            ? $"{VerdictOfQuestion(explanation)}: {explanation.Source} asks {explanation.Asked} port {explanation.Port} for {explanation.Name}"
+            : $"{Verdict(explanation)}: {explanation.Source} -> {explanation.Asked} port {explanation.Port}");
         if (explanation.Service is { } service)
             WriteService(service);
         for (int i = 0; i < explanation.Paths.Length; i++)
@@ -34,6 +36,12 @@ internal sealed class ExplanationText(TextWriter output)
             WriteChange(explanation, change);
     }
 
+    private static string Verdict(Explanation explanation)
+        => explanation.Allowed ? "ALLOWED" : explanation.Denied ? "DENIED" : "DEPENDS ON THE BACKEND";
+
+    private static string VerdictOfQuestion(Explanation explanation)
+        => explanation.Allowed ? "ANSWERED" : explanation.Paths.Any(p => p.Question?.Outcome == NameOutcome.Refused) ? "REFUSED" : Verdict(explanation);
+
     private void WriteService(ServiceTranslation service)
     {
         string list = string.Join(", ", service.Backends.Take(ShownBackends).Select(b => $"{b.End} port {b.Port}"));
@@ -48,6 +56,8 @@ internal sealed class ExplanationText(TextWriter output)
 
     private void WritePath(ConnectionPath path)
     {
+        if (path.Lookup is { } lookup)
+            WriteLookup(path, lookup);
         Step("source", Describe(path.Source, path.SourceIdentity));
         Step("destination", $"{Describe(path.Destination, path.DestinationIdentity)}, port {PortText.Of(path.Protocol, path.Port)}");
         if (!path.Likewise.IsEmpty)
@@ -59,6 +69,7 @@ internal sealed class ExplanationText(TextWriter output)
         }
 
         WriteDecision("egress", path.Egress);
+        WriteRedirect(path);
         if (path.Egress.Allows)
             WriteDecision("ingress", path.Ingress);
         else
@@ -107,17 +118,56 @@ internal sealed class ExplanationText(TextWriter output)
             Rule(check, check.PeerMatches ? "other port" : check.PortMatches ? "other peer" : "other peer and port");
         if (mismatches.Length > ShownMismatches)
             Step("", $"  and {mismatches.Length - ShownMismatches} more rules that do not match");
-        if (decision is { Allows: true, Redirect: DnsRedirect dns })
-            Step("", $"  the DNS proxy answers questions for {string.Join(", ", dns.Names.Take(ShownBackends).Select(n => n.Text))} and refuses others");
-        else if (decision is { Allows: true, Redirect: not null })
-            Step("", "  the proxy examines what is sent");
+    }
+
+    private void WriteRedirect(ConnectionPath path)
+    {
+        if (path.Egress is { Allows: true, Redirect: { } redirect })
+        {
+            Step("redirect", redirect is DnsRedirect dns
+                ? $"to the DNS proxy, which lets {(IsEverything(dns) ? "every name pass" : $"the names {List(dns.Names)} pass and refuses others")}"
+                : "to a proxy, which examines what is sent");
+        }
+
+        if (path.Question is { Outcome: not NameOutcome.Blocked } question)
+            Step("question", Describe(question));
+    }
+
+    private static bool IsEverything(DnsRedirect dns) => dns.Names is [{ Text: "*" }];
+
+    private static string List(IEnumerable<DnsPattern> names) => string.Join(", ", names.Take(ShownBackends).Select(n => n.Text)) + (names.Skip(ShownBackends).Any() ? " ..." : "");
+
+    private static string Describe(NameVerdict question) => question.Outcome switch
+    {
+        NameOutcome.Answered => $"{question.Name} passes by {string.Join(", ", question.Rules)}",
+        NameOutcome.Refused => $"{question.Name} is REFUSED: {string.Join(", ", question.Rules)} {(question.Rules.Length == 1 ? "sends" : "send")} questions to the proxy, and no rule names it",
+        NameOutcome.Unseen => $"{question.Name} is asked for past the DNS proxy: no rule with rules.dns holds for the question, so that toFQDNs learn no address from the answer",
+        _ => $"{question.Name} gets to no server",
+    };
+
+    // A name is nothing to policy before its addresses are known.
+    private void WriteLookup(ConnectionPath path, ConnectionPath lookup)
+    {
+        Step("lookup", $"{path.Source} has to ask {lookup.Destination} port {PortText.Of(lookup.Protocol, lookup.Port)} for {path.Destination} first");
+        Decision? refusing = !lookup.Egress.Allows ? lookup.Egress : !lookup.Ingress.Allows ? lookup.Ingress : null;
+        if (refusing is not null)
+            WriteDecision("", refusing);
+        WriteRedirect(lookup);
+        foreach (RuleCheck check in path.NamingRules)
+        {
+            string patterns = List(check.Rule.NamePatterns.Where(p => p.Matches(path.Destination.Name)));
+            Step("name", lookup.Question?.Outcome == NameOutcome.Answered
+                ? $"{patterns} of {check.Rule.Origin} stands for the addresses in the answers"
+                : $"{patterns} of {check.Rule.Origin} stands for no address, as the DNS proxy sees no answer");
+        }
     }
 
     private void Rule(RuleCheck check, string outcome)
     {
         string word = check.Rule.Direction == TrafficDirection.Ingress ? "from" : "to";
         string action = check.Rule.Action switch { RuleAction.Deny => "deny ", RuleAction.Pass => "pass on ", _ => "" };
-        Step("", $"  {check.Rule.Origin}: {action}{word} {RuleText.PeersOf(check.Rule)}, {RuleText.PortsOf(check.Rule)} ({outcome})");
+        string names = check.Rule.Redirect is DnsRedirect dns ? IsEverything(dns) ? ", every name" : $", names {List(dns.Names)}" : "";
+        Step("", $"  {check.Rule.Origin}: {action}{word} {RuleText.PeersOf(check.Rule)}, {RuleText.PortsOf(check.Rule)}{names} ({outcome})");
     }
 
     private void WriteChange(Explanation explanation, VerdictChange change)
@@ -126,7 +176,9 @@ internal sealed class ExplanationText(TextWriter output)
         output.WriteLine();
         if (!change.Flips)
         {
-            output.WriteLine($"No rule of a policy would {wanted} it: {(explanation.Allowed ? "neither end has a policy here" : "the present rules have to be changed")}.");
+            string reason = !explanation.Allowed ? "the present rules have to be changed"
+                : explanation.Name.Length > 0 ? "names are only ever allowed" : "neither end has a policy here";
+            output.WriteLine($"No rule of a policy would {wanted} it: {reason}.");
             if (change.Changed.IsEmpty)
                 return;
         }

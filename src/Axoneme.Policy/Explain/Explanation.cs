@@ -66,7 +66,17 @@ public sealed record ConnectionPath(
     TrafficEnd Source, SecurityIdentity SourceIdentity, TrafficEnd Destination, SecurityIdentity DestinationIdentity, L4Protocol Protocol, ushort Port,
     Decision Egress, Decision Ingress)
 {
-    public bool Allowed => Egress.Allows && Ingress.Allows;
+    public bool Allowed => Egress.Allows && Ingress.Allows && Question?.Outcome is not NameOutcome.Refused && Lookup?.Allowed is not false;
+
+    /// <summary>What becomes of the name that is asked for over it; null: none was given.</summary>
+    public NameVerdict? Question { get; init; }
+
+    /// <summary>Of a destination by name: how the source gets to know its addresses; null when the cluster's name servers are not known.</summary>
+    public ConnectionPath? Lookup { get; init; }
+
+    /// <summary>Rules of the source that allow the destination by its name, whether or not anybody knows its addresses.</summary>
+    public ImmutableArray<RuleCheck> NamingRules => Destination.Kind != TrafficEndKind.DnsName ? []
+        : [.. Egress.Rules.Where(r => r.Rule.NamePatterns.Any(p => p.Matches(Destination.Name)))];
 
     /// <summary>Other backends of the service for which everything is the same.</summary>
     public ImmutableArray<TrafficEnd> Likewise { get; init; } = [];
@@ -86,6 +96,9 @@ public sealed record Explanation(TrafficEnd Source, string Asked, PortText Port,
     public bool Allowed => !Paths.IsEmpty && Paths.All(p => p.Allowed);
 
     public bool Denied => Paths.All(p => !p.Allowed);
+
+    /// <summary>The DNS name that is asked for; empty for a plain connection.</summary>
+    public string Name { get; init; } = "";
 
     /// <summary>What the reader has to know besides, in sentences.</summary>
     public ImmutableArray<string> Notes { get; init; } = [];

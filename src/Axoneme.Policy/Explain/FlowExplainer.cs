@@ -14,6 +14,9 @@ public sealed class FlowExplainer(ClusterModel model)
     private const uint ApiServerNumber = 7;
 
     private readonly EndResolver _ends = new(model);
+    private NameServers? _servers;
+
+    private NameServers Servers => _servers ??= new NameServers(model, _ends);
 
     /// <param name="from">Pod, workload, address or entity.</param>
     /// <param name="to">The same, or a service or a DNS name.</param>
@@ -44,11 +47,54 @@ public sealed class FlowExplainer(ClusterModel model)
         return new Explanation(source, to, port, translation, groups) { Notes = [.. groups.SelectMany(Notes).Distinct()] };
     }
 
+    /// <summary>A question for a DNS name.</summary>
+    /// <param name="from">Pod, workload, address or entity.</param>
+    /// <param name="to">The server, as a destination; empty: the cluster's.</param>
+    /// <param name="port">Of the server.</param>
+    /// <param name="name">That is asked for.</param>
+    /// <exception cref="UnknownEndException">An end or the port does not exist, or the cluster's servers are not known.</exception>
+    public Explanation ExplainQuestion(string from, string to, PortText port, string name)
+    {
+        ArgumentNullException.ThrowIfNull(name);
+        if (to.Length == 0 && Servers.Server is null)
+            throw new UnknownEndException("which server is asked is not known, as there is neither a service nor a pod kube-dns in kube-system: give it with --to");
+        string plain = name.TrimEnd('.');
+        if (plain.Length == 0 || plain.Length > 253 || plain.Any(c => !char.IsAsciiLetterOrDigit(c) && c is not ('-' or '_' or '.')))
+            throw new UnknownEndException($"'{name}' is not a DNS name");
+        Explanation explanation = to.Length == 0 ? ExplainServer(from, port) : Explain(from, to, port);
+        return explanation with { Paths = [.. explanation.Paths.Select(p => p with { Question = NameVerdict.Of(plain, p) })], Name = plain };
+    }
+
+    private Explanation ExplainServer(string from, PortText port)
+    {
+        ServiceBackend server = Servers.Server!;
+        TrafficEnd source = PlaceHost(_ends.Resolve(from), server.End);
+        ConnectionPath path = PathBetween(source, server.End, port.Protocol, server.Port);
+        return new Explanation(source, server.End.Name, port, null, [path]) { Notes = [.. Notes(path)] };
+    }
+
     /// <summary>One connection between ends that are known, without a service.</summary>
     public ConnectionPath PathBetween(TrafficEnd source, TrafficEnd destination, L4Protocol protocol, ushort port)
     {
         ArgumentNullException.ThrowIfNull(source);
         ArgumentNullException.ThrowIfNull(destination);
+        ConnectionPath? lookup = LookUp(source, destination);
+        // What nobody saw the answer of belongs to no name.
+        if (lookup?.Question?.Outcome is NameOutcome.Unseen or NameOutcome.Refused or NameOutcome.Blocked)
+            destination = destination with { Identity = model.IdentityOfName("") };
+        return Ask(source, destination, protocol, port) with { Lookup = lookup };
+    }
+
+    private ConnectionPath? LookUp(TrafficEnd source, TrafficEnd destination)
+    {
+        if (destination.Kind != TrafficEndKind.DnsName || source.Pod is null || Servers.Server is not { } server || source.IsSameAs(server.End))
+            return null;
+        ConnectionPath path = Ask(source, server.End, L4Protocol.Udp, server.Port);
+        return path with { Question = NameVerdict.Of(destination.Name, path) };
+    }
+
+    private ConnectionPath Ask(TrafficEnd source, TrafficEnd destination, L4Protocol protocol, ushort port)
+    {
         SecurityIdentity sourceIdentity = source.SeenFrom(destination);
         SecurityIdentity destinationIdentity = destination.SeenFrom(source);
         bool isHairpin = source.IsSameAs(destination);
@@ -80,7 +126,9 @@ public sealed class FlowExplainer(ClusterModel model)
             { Origins.Rules.IsEmpty: true } => (DecisionKind.AllowedByDefault, []),
             var entry => (DecisionKind.Allowed, entry.Origins.Rules),
         };
-        return new Decision(direction, end, kind, [.. deciding], rules, verdict.Entry?.Redirect);
+        Redirect? redirect = verdict.Entry?.Redirect is DnsRedirect
+            ? new DnsRedirect(DnsRules.NamesOf(policy, peer, peer.AggregateIn(model.Objects.Options.ClusterId), protocol, port)) : verdict.Entry?.Redirect;
+        return new Decision(direction, end, kind, [.. deciding], rules, redirect);
     }
 
     // Null: nothing is enforced there.
@@ -135,10 +183,10 @@ public sealed class FlowExplainer(ClusterModel model)
                 yield return note;
         }
 
-        if (path.Destination.Kind == TrafficEndKind.DnsName && model.LabelsOf(path.DestinationIdentity).All(l => l.Source != "fqdn"))
+        if (path.Destination.Kind == TrafficEndKind.DnsName && path.NamingRules.IsEmpty)
             yield return $"no toFQDNs rule names {path.Destination}: its addresses count as the world, or as the address blocks that hold them";
-        else if (path.Destination.Kind == TrafficEndKind.DnsName)
-            yield return $"rules by name hold for the addresses that {path.Source} got in answers for {path.Destination} through the DNS proxy";
+        if (path.Destination.Kind == TrafficEndKind.DnsName && path.Source.Pod is not null && path.Lookup is null)
+            yield return "whether the name can be looked up is not known, as there is neither a service nor a pod kube-dns in kube-system";
         foreach (PolicyObjectKey shadow in ShadowOf(path.Source).Concat(ShadowOf(path.Destination)).Distinct())
             yield return $"{shadow} is in shadow mode: it is not enforced and has no part in this";
         foreach (PolicyStatus finding in model.Findings)

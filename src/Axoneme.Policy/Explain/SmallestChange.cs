@@ -53,10 +53,7 @@ public sealed class SmallestChange(ClusterObjects objects)
             ConnectionPath path = Replay(change, wanted);
             if (path.Allowed)
                 return change;
-            Decision decision = path.Egress.Allows ? path.Ingress : path.Egress;
-            VerdictChange next = decision.Kind == DecisionKind.DefaultDeny
-                ? Add(change, AllowAt(decision, path))
-                : Change(change, decision.Rules.Where(r => r.Decides));
+            VerdictChange next = Widen(change, path);
             // What is there already did not help, and will not.
             if (next.Added.Length + next.Changed.Length == change.Added.Length + change.Changed.Length)
                 break;
@@ -66,9 +63,51 @@ public sealed class SmallestChange(ClusterObjects objects)
         return change with { Flips = false };
     }
 
+    // One step: what is in the way first, as a packet meets it.
+    private VerdictChange Widen(VerdictChange change, ConnectionPath path)
+    {
+        bool isNamed = path.NamingRules.Any(r => r.PortMatches && r.Rule.Action == RuleAction.Allow);
+        if (path.Question is { Outcome: NameOutcome.Refused } || (path.Question is not null && path.Egress.Kind == DecisionKind.DefaultDeny && path.Source.Pod is not null))
+            return Add(change, AllowQuestion(path, path.Question.Name));
+        if (path.Lookup is { } lookup && (isNamed || path.Egress.Allows))
+        {
+            if (!lookup.Allowed)
+                return Widen(change, lookup);
+            if (!path.Egress.Allows && lookup.Question!.Outcome == NameOutcome.Unseen)
+                return Add(change, AllowQuestion(lookup, lookup.Question.Name));
+        }
+
+        Decision decision = path.Egress.Allows ? path.Ingress : path.Egress;
+        return decision.Kind == DecisionKind.DefaultDeny
+            ? Add(change, AllowAt(decision, path))
+            : Change(change, decision.Rules.Where(r => r.Decides));
+    }
+
+    // A list of names can only be shortened: nothing denies a name.
+    private VerdictChange DenyQuestion(VerdictChange change, ConnectionPath path)
+    {
+        IEnumerable<RuleCheck> letting = path.Egress.Rules.Where(r => r.Rule.Redirect is not null && path.Question!.Rules.Contains(r.Rule.Origin));
+        change = Change(change, letting);
+        return change with { Flips = !Replay(change, path).Allowed };
+    }
+
+    // Names cannot be denied, and to deny what they stand for is to deny the world. Null: the name is not what opens the connection.
+    private VerdictChange? WithoutNames(VerdictChange change, ConnectionPath path)
+    {
+        RuleCheck[] naming = [.. path.NamingRules.Where(r => r.Decides)];
+        if (naming.Length == 0 || path.Egress.Rules.Any(r => r.Decides && !naming.Contains(r)))
+            return null;
+        VerdictChange narrowed = Change(change, naming);
+        return Replay(narrowed, path).Allowed ? null : narrowed;
+    }
+
     // The end that is easier to hold on to: the receiver, unless it is outside.
     private VerdictChange Deny(VerdictChange change, ConnectionPath path)
     {
+        if (path.Question is not null)
+            return DenyQuestion(change, path);
+        if (WithoutNames(change, path) is { } narrowed)
+            return narrowed;
         Decision decision = path.Ingress.IsPoliced ? path.Ingress : path.Egress;
         if (!decision.IsPoliced)
             return change with { Flips = false };
@@ -108,7 +147,8 @@ public sealed class SmallestChange(ClusterObjects objects)
     {
         var model = new ClusterModel(Apply(objects, change));
         var explainer = new FlowExplainer(model);
-        return explainer.PathBetween(Again(model, path.Source), Again(model, path.Destination), path.Protocol, path.Port);
+        ConnectionPath now = explainer.PathBetween(Again(model, path.Source), Again(model, path.Destination), path.Protocol, path.Port);
+        return path.Question is { } question ? now with { Question = NameVerdict.Of(question.Name, now) } : now;
     }
 
     // Numbers belong to the model that gave them out, and a new rule may give an address an identity of its own.
@@ -127,9 +167,29 @@ public sealed class SmallestChange(ClusterObjects objects)
         var rules = new JsonArray(Entry(decision, path));
         TrafficEnd peer = isIngress ? path.Source : path.Destination;
         // What nodes ask for passes no proxy: a rule about names would allow their questions nothing.
-        if (peer.Kind == TrafficEndKind.DnsName && decision.End.Pod is not null)
-            rules.Add(DnsRule(peer.Name));
+        if (peer.Kind == TrafficEndKind.DnsName && decision.End.Pod is { } asking && path.Lookup?.Question?.Outcome != NameOutcome.Answered)
+            rules.Add(path.Lookup is { } lookup ? QuestionRule(asking, lookup, peer.Name) : DnsRule(peer.Name));
         return Policy(decision, path, "allow", new JsonObject { [isIngress ? "ingress" : "egress"] = rules });
+    }
+
+    private JsonObject AllowQuestion(ConnectionPath path, string name)
+    {
+        ClusterPod asking = path.Source.Pod!;
+        return PolicyManifest.Cilium(
+            asking.Name.Namespace, ObjectNames.Of($"allow-{NameOf(path.Source)}-to-ask-for-{name}"), Workloads.SelectorLabels(asking.Own, objects.Filter),
+            new JsonObject { ["egress"] = new JsonArray(QuestionRule(asking, path, name)) });
+    }
+
+    // Lets the server of the path be asked for the name, and the answer be seen.
+    private JsonObject QuestionRule(ClusterPod asking, ConnectionPath path, string name)
+    {
+        JsonObject rule = DnsRule(name);
+        rule.Remove("toEndpoints");
+        KeyValuePair<string, JsonNode?> server = PolicyManifest.Peer(
+            path.Destination, path.DestinationIdentity, asking.Name.Namespace, TrafficDirection.Egress, objects.Filter, objects.Options.EnableNodeSelectorLabels);
+        rule.Insert(0, server.Key, server.Value);
+        rule["toPorts"]![0]!["ports"]![0]!["port"] = path.Port.ToString();
+        return rule;
     }
 
     private JsonObject DenyAt(Decision decision, ConnectionPath path)

@@ -60,8 +60,8 @@ public static class DnsRules
 
     private static bool IsAggregate(SecurityIdentity peer) => peer == SecurityIdentity.Unknown || peer.IsAggregate;
 
-    // Default: the packet does not go to the proxy.
-    private static ImmutableArray<DnsPattern> NamesOf(
+    /// <summary>The names that pass; default: the packet does not go to the proxy.</summary>
+    internal static ImmutableArray<DnsPattern> NamesOf(
         EndpointPolicy policy, SecurityIdentity peer, SecurityIdentity aggregate, L4Protocol protocol, ushort port)
     {
         List<PolicyEntry> matching = [.. Matching(policy, new PolicyKey(TrafficDirection.Egress, peer, protocol, port, 16))];

@@ -26,7 +26,7 @@ internal sealed class ExplainedWorld(Random random)
         IEnumerable<Resource> policies = Enumerable.Range(0, random.Next(1, 6)).Select(Policy);
         return new ClusterObjects
         {
-            Items = [.. pods, .. Nodes.Select(Node), ApiServer(), .. policies],
+            Items = [.. pods, .. NameServers(), .. Nodes.Select(Node), ApiServer(), .. policies],
             Options = PolicyOptions.Default with
             {
                 EnableHostFirewall = random.Next(4) > 0,
@@ -36,6 +36,9 @@ internal sealed class ExplainedWorld(Random random)
             CidrMatchesNodes = random.Next(3) == 0,
         };
     }
+
+    /// <summary>A pod of an application, and a name.</summary>
+    public (string From, string Name) Query() => (PodName(), Pick(Names));
 
     /// <summary>Two ends, not twice the same, of which one at least may have a policy, and a port.</summary>
     public (string From, string To, PortText Port) Question()
@@ -72,8 +75,31 @@ internal sealed class ExplainedWorld(Random random)
          'addressType': 'IPv4', 'endpoints': [{'addresses': ['192.168.0.3']}]}
         """, KubernetesJson.Default.EndpointSlice);
 
-    private Resource Policy(int number) => random.Next(7) switch
+    private static IEnumerable<Resource> NameServers()
     {
+        yield return Read("""
+            {'metadata': {'name': 'dns-0', 'namespace': 'kube-system', 'labels': {'k8s-app': 'kube-dns'}}, 'spec': {'nodeName': 'n2', 'containers': []}}
+            """, KubernetesJson.Default.Pod);
+        yield return Read("""
+            {'metadata': {'name': 'kube-dns', 'namespace': 'kube-system'},
+             'spec': {'selector': {'k8s-app': 'kube-dns'}, 'ports': [{'port': 53, 'protocol': 'UDP'}]}}
+            """, KubernetesJson.Default.Service);
+    }
+
+    // Questions for some names, to the servers or to anyone.
+    private CiliumNetworkPolicy Questions(int number)
+    {
+        string servers = random.Next(3) == 0 ? "" : "'toEndpoints': [{'matchLabels': {'k8s-app': 'kube-dns', 'k8s:io.kubernetes.pod.namespace': 'kube-system'}}], ";
+        string names = random.Next(4) == 0 ? "" : $$$""", 'rules': {'dns': [{'matchPattern': '{{{Pick(["*", "*.example.com", "example.*"])}}}'}]}""";
+        return Read($$$"""
+            {'metadata': {'name': 'q{{{number}}}', 'namespace': '{{{Pick(Spaces)}}}'}, 'spec': {'endpointSelector': {{{Selector()}}},
+             'egress': [{ {{{servers}}} 'toPorts': [{'ports': [{'port': '53', 'protocol': 'ANY'}]{{{names}}}}]}]}}
+            """, KubernetesJson.Default.CiliumNetworkPolicy);
+    }
+
+    private Resource Policy(int number) => random.Next(9) switch
+    {
+        7 or 8 => Questions(number),
         0 => Tier(number),
         1 => Kubernetes(number),
         2 or 3 => Read(

@@ -41,9 +41,11 @@ internal static class Oracle
         return null;
     }
 
+    public static bool Matches(NetworkRule rule, Peer subject, Packet packet) => MatchesPeer(rule, packet.Peer) && MatchesPort(rule, subject, packet);
+
     private static bool MatchesPeer(NetworkRule rule, Peer peer) => rule.Peers is not { } peers || peers.Any(s => Selects(s, peer));
 
-    private static bool Selects(IdentitySelector selector, Peer peer)
+    public static bool Selects(IdentitySelector selector, Peer peer)
     {
         if (selector is CidrSelector cidr)
         {

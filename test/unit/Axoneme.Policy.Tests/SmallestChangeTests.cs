@@ -40,6 +40,32 @@ public sealed class SmallestChangeTests
         Assert.True(allowed > 5 && denied > 5 && removals > 0, $"{allowed} {denied} {removals}");
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void The_smallest_change_lets_a_name_be_asked_for(int seed)
+    {
+        var random = new Random(seed);
+        var seen = new Dictionary<NameOutcome, int>();
+        for (int round = 0; round < 120; round++)
+        {
+            var world = new ExplainedWorld(random);
+            ClusterObjects objects = world.Objects();
+            (string from, string name) = world.Query();
+            PortText port = PortText.Parse("53/udp");
+            Explanation before = new FlowExplainer(new ClusterModel(objects)).ExplainQuestion(from, "", port, name);
+            VerdictChange change = new SmallestChange(objects).Find(before);
+            var model = new ClusterModel(SmallestChange.Apply(objects, change));
+            Explanation after = new FlowExplainer(model).ExplainQuestion(from, "", port, name);
+            seen[before.Paths[0].Question!.Outcome] = seen.GetValueOrDefault(before.Paths[0].Question!.Outcome) + 1;
+            // Only a list of names can be made shorter: where there is none, nothing keeps a name from being asked for.
+            Assert.True(change.Flips || before.Allowed, $"seed {seed} round {round}: {from} asks for {name}");
+            Assert.True(change.Flips == (before.Allowed == after.Denied), $"seed {seed} round {round}: {from} asks for {name}");
+        }
+
+        Assert.True(seen.Count == 4 && seen.Values.All(n => n > 3), string.Join(' ', seen));
+    }
+
     [Fact]
     public void A_denial_adds_no_more_than_the_one_that_was_asked_for()
     {
