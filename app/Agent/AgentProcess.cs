@@ -78,6 +78,7 @@ internal sealed class AgentProcess(
         HostFirewall? firewall = await RestoreHostPolicyAsync(control, node, host, datapath, cancellation);
         control.Policies.RevisionBase = new PolicyTarget(datapath.Maps).LatestRevision();
 
+        control.NodeConditions.Register(PolicyMapForecast.Topic);
         control.Start(_modules, cancellation);
         var reconciliation = new Reconciliation(control.Catalog, _modules, loggers.CreateLogger<Reconciliation>());
         StartReconcilers(reconciliation, control, endpoints, node, datapath, cancellation);
@@ -89,7 +90,7 @@ internal sealed class AgentProcess(
         var pressure = new MapPressure(new MapCensus(datapath.Maps), control.Policies.Table, _modules);
         _modules.Start(MapPressure.ModuleName, pressure.RunAsync, cancellation);
         var forecast = new PolicyMapForecast(
-            control.Policies, control.Cluster, control.Events, _modules, loggers.CreateLogger<PolicyMapForecast>());
+            control.Policies, control.Cluster, control.Events, control.NodeConditions, _modules, loggers.CreateLogger<PolicyMapForecast>());
         control.Catalog.Add(forecast.Table);
         _modules.Start(PolicyMapForecast.ModuleName, cancel => forecast.RunAsync(datapath.Maps.PolicyEntries, cancel), cancellation);
         sources.Running = new RunningNode

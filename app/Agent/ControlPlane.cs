@@ -46,7 +46,7 @@ internal sealed class ControlPlane : IDisposable
             },
             EnableHostFirewall = options.HostFirewall.Enabled,
         });
-        Policies = new PolicyController(Engine, Ipcache);
+        Policies = new PolicyController(Engine, Ipcache, options.Policies.AuditMode);
         Events = new EventRecorder(client, "cilium-agent", options.NodeName);
         var references = new ServiceReferences(Cluster);
         ILogger<PolicyObjects> policyLog = loggers.CreateLogger<PolicyObjects>();

@@ -23,7 +23,7 @@ internal static class Clients
         }
         catch (TaskCanceledException e) when (e.InnerException is TimeoutException)
         {
-            throw new TimeoutException($"{url}: no answer within {timeoutSeconds} s", e);
+            throw new TimeoutException($"{url}: no answer within {timeoutSeconds} s");
         }
     }
 

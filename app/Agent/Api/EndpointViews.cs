@@ -12,6 +12,9 @@ namespace Axoneme.Agent.Api;
 /// <summary>The endpoints of this node.</summary>
 internal sealed class EndpointViews(ApiSources sources)
 {
+    // As clients know an endpoint whose policy is not what it should be.
+    private const string NotReady = "not-ready";
+
     public IReadOnlyList<EndpointModel> All()
     {
         if (sources.Running is not { } running)
@@ -43,6 +46,7 @@ internal sealed class EndpointViews(ApiSources sources)
         if (endpoint.Identity == SecurityIdentity.Host && !sources.Options.HostFirewall.Enabled)
             policy = new EndpointPolicy(endpoint.Id, 1);
         IdentityModel identity = IdentityViews.Model(endpoint.Identity, endpoint.Labels);
+        string? refused = health.PolicyFailure(endpoint.Id);
         return new EndpointModel(endpoint.Id, new EndpointStatus
         {
             ExternalIdentifiers = new EndpointIdentifiers
@@ -55,9 +59,10 @@ internal sealed class EndpointViews(ApiSources sources)
             Health = health.Of(endpoint, policy),
             Identity = identity,
             Labels = new EndpointLabels { SecurityRelevant = identity.Labels },
+            Log = refused is null ? null : [new EndpointLogEntry(sources.Control.Client.Options.Time.GetUtcNow(), NotReady, "Failure", refused)],
             Networking = Networking(running, endpoint),
             Policy = policy is null ? null : new AgentApi.EndpointPolicy(Realized: Policy(endpoint, policy, isDetailed)),
-            State = StateName(endpoint.State),
+            State = refused is not null && endpoint.State == EndpointState.Ready ? NotReady : StateName(endpoint.State),
         });
     }
 
@@ -127,19 +132,19 @@ internal sealed class EndpointHealthView
     private const string Failure = "Failure";
 
     private readonly HashSet<string> _failingAddresses;
-    private readonly HashSet<string> _failingPolicies;
+    private readonly Dictionary<string, string> _failingPolicies;
 
     public EndpointHealthView(RunningNode running)
     {
-        _failingAddresses = FailingKeys(running, "local-addresses");
-        _failingPolicies = FailingKeys(running, "policies");
+        _failingAddresses = [.. Failing(running, "local-addresses").Select(failure => failure.Key)];
+        _failingPolicies = Failing(running, "policies").ToDictionary(failure => failure.Key, failure => failure.Message);
     }
 
     public EndpointHealth Of(Endpoint endpoint, EndpointPolicy? policy)
     {
         bool isReady = endpoint.State == EndpointState.Ready;
         string bpf = endpoint.Addresses.Any(a => _failingAddresses.Contains(a.ToString())) ? Failure : isReady ? Ok : Bootstrap;
-        string rules = _failingPolicies.Contains(endpoint.Id.ToString()) ? Failure : policy is null ? Bootstrap : Ok;
+        string rules = PolicyFailure(endpoint.Id) is not null ? Failure : policy is null ? Bootstrap : Ok;
         return new EndpointHealth
         {
             Bpf = bpf,
@@ -149,6 +154,9 @@ internal sealed class EndpointHealthView
         };
     }
 
-    private static HashSet<string> FailingKeys(RunningNode running, string table)
-        => [.. running.Reconcilers().Where(view => view.Name == table).SelectMany(view => view.Failing()).Select(failure => failure.Key)];
+    /// <summary>Why the kernel does not have the endpoint's policy; null: it has, or will.</summary>
+    public string? PolicyFailure(ushort endpoint) => _failingPolicies.GetValueOrDefault(endpoint.ToString());
+
+    private static IEnumerable<(string Key, string Message)> Failing(RunningNode running, string table)
+        => running.Reconcilers().Where(view => view.Name == table).SelectMany(view => view.Failing());
 }

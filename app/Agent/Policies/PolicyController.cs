@@ -37,10 +37,14 @@ internal sealed class PolicyController
     private readonly PolicyMapTranslation _translation = new();
     private volatile bool _auditsAll;
 
-    public PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache)
+    /// <param name="engine">Its changes come through here from now on.</param>
+    /// <param name="ipcache">Gets the address blocks that rules mention.</param>
+    /// <param name="auditsAll">What <see cref="AuditsAll"/> begins with.</param>
+    public PolicyController(PolicyEngine engine, Ipcache.Ipcache ipcache, bool auditsAll = false)
     {
         _engine = engine;
         _ipcache = ipcache;
+        _auditsAll = auditsAll;
         Table.RegisterInitializer(Initializer);
         ipcache.Table.RegisterInitializer(Initializer);
     }

@@ -64,12 +64,15 @@ public sealed class ApiTests
         Assert.Contains("reconcile-policies: 872: map is full", status.Cilium.Msg, StringComparison.Ordinal);
         ControllerStatus controller = Assert.Single(status.Controllers!);
         Assert.Equal(("reconcile-policies", 1L), (controller.Name, controller.Status.ConsecutiveFailureCount));
-        EndpointHealth health = (await agent.Client.GetEndpointAsync("872", Cancelled)).Status!.Health!;
+        EndpointStatus endpoint = (await agent.Client.GetEndpointAsync("872", Cancelled)).Status!;
+        EndpointHealth health = endpoint.Health!;
         Assert.Equal(("Failure", "Failure", "OK"), (health.OverallHealth, health.Policy, health.Bpf));
+        Assert.Equal(("not-ready", "map is full"), (endpoint.State, Assert.Single(endpoint.Log!).Message));
 
         agent.Reconcilers.Clear();
         Assert.Equal(ComponentStatus.Ok, (await agent.Client.GetStatusAsync(cancellation: Cancelled)).Cilium!.State);
-        Assert.Equal("OK", (await agent.Client.GetEndpointAsync("872", Cancelled)).Status!.Health!.OverallHealth);
+        endpoint = (await agent.Client.GetEndpointAsync("872", Cancelled)).Status!;
+        Assert.Equal(("OK", "ready", null), (endpoint.Health!.OverallHealth, endpoint.State, endpoint.Log));
     }
 
     [Theory]

@@ -35,7 +35,8 @@ public sealed class PolicyMapForecastTests
         using var control = new ControlPlane(new AgentOptions { NodeName = "one" }, client, NullLoggerFactory.Instance);
         using var stop = new CancellationTokenSource();
         var modules = new Modules(TimeProvider.System, NullLogger<Modules>.Instance);
-        var forecast = new PolicyMapForecast(control.Policies, control.Cluster, control.Events, modules, NullLogger<PolicyMapForecast>.Instance);
+        control.NodeConditions.Register(PolicyMapForecast.Topic);
+        var forecast = new PolicyMapForecast(control.Policies, control.Cluster, control.Events, control.NodeConditions, modules, NullLogger<PolicyMapForecast>.Instance);
         modules.Start("policies", control.Policies.RunAsync, stop.Token);
         modules.Start(PolicyMapForecast.ModuleName, cancel => forecast.RunAsync(Capacity, cancel), stop.Token);
         using ChangeStream<ushort, PolicyMapFill> fills = forecast.Table.Watch();
@@ -52,12 +53,38 @@ public sealed class PolicyMapForecastTests
         await control.Policies.ChangeAsync(_ => repository!.Upsert(Policy("small", ports: 40)));
         Assert.Equal(7, (await NextAsync(f => f is { Level: PolicyMapLevel.Overflow })).EndpointId);
         Assert.Contains(modules.States, s => s.Name == PolicyMapForecast.ModuleName && !s.IsHealthy && s.Message.Contains("blue/large (80)"));
+        await SaidAsync("small", "PolicyMapOverflow", "an endpoint with identity 300 needs 126 of 100 policy map entries (126%)");
+        Condition said = await SaidAsync("large", "PolicyMapOverflow", "most for CiliumNetworkPolicy blue/large (80), CiliumNetworkPolicy blue/small (40)");
+        Assert.Equal(("axoneme.io/PolicyMap-one", "False"), (said.Type, said.Status));
+        await control.Policies.ChangeAsync(_ => repository!.Upsert(Policy("small", ports: 13)));
+        await SaidAsync("large", "PolicyMapNearlyFull", "needs 99 of 100 policy map entries (99%)");
 
         await control.Policies.ChangeAsync(_ => repository!.Delete(new(PolicyKind.CiliumNetworkPolicy, "blue", "large")));
         while (forecast.Table.Snapshot().Count > 0)
             await fills.NextAsync(stop.Token);
+        await HoldsAsync(() => Said("large") is null && Said("small") is null);
         await stop.CancelAsync();
         await modules.WhenStoppedAsync();
+
+        Condition? Said(string policy)
+            => control.NodeConditions.Next([], new PolicyObjectKey(PolicyKind.CiliumNetworkPolicy, "blue", policy))?.Single();
+
+        async Task<Condition> SaidAsync(string policy, string reason, string message)
+        {
+            await HoldsAsync(() => Said(policy) is { } said && said.Reason == reason && said.Message!.Contains(message));
+            return Said(policy)!;
+        }
+
+        async Task HoldsAsync(Func<bool> condition)
+        {
+            var limit = TimeSpan.FromSeconds(30);
+            long start = TimeProvider.System.GetTimestamp();
+            while (!condition())
+            {
+                Assert.True(TimeProvider.System.GetElapsedTime(start) < limit, $"not so: {Said("large")}");
+                await Task.Delay(5, TestContext.Current.CancellationToken);
+            }
+        }
 
         async Task<PolicyMapFill> NextAsync(Func<PolicyMapFill, bool> isIt)
         {

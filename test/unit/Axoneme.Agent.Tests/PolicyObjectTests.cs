@@ -80,6 +80,18 @@ public sealed class PolicyObjectTests : IAsyncDisposable
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Audit_mode_is_what_the_settings_say_from_the_first_policy_on(bool audits)
+    {
+        ControlPlane control = Start(new PolicySettings { AuditMode = audits });
+        await EventuallyAsync(() => control.Policies.Table.Count > 0);
+        Assert.Equal(audits, control.Policies.Table.Snapshot().Find(1)!.Audit);
+        await control.Policies.SetAuditAsync(!audits);
+        Assert.Equal(!audits, control.Policies.Table.Snapshot().Find(1)!.Audit);
+    }
+
     [Fact]
     public async Task Services_are_followed_when_they_begin_and_cease_to_select_pods()
     {

@@ -49,6 +49,29 @@ public sealed class LabelTests
         => Assert.Equal(kept, LabelFilter.Parse(option).Keeps(new Label("k8s", key, "x")));
 
     [Fact]
+    public void Pod_cannot_claim_what_the_cluster_says_of_it()
+    {
+        LabelSet labels = PodLabels.For(
+            new PodIdentitySource
+            {
+                Namespace = "blue",
+                Cluster = "default",
+                Labels = new Dictionary<string, string>
+                {
+                    ["app"] = "web",
+                    [PodLabels.ServiceAccount] = "admin",
+                    [PodLabels.NamespaceLabelPrefix + "team"] = "one",
+                    [PodLabels.Cluster] = "far",
+                },
+            },
+            LabelFilter.Default);
+        Assert.Equal("web", labels.Find("k8s", "app"));
+        Assert.Equal("default", labels.Find("k8s", PodLabels.Cluster));
+        Assert.Null(labels.Find("k8s", PodLabels.ServiceAccount));
+        Assert.Null(labels.Find("k8s", PodLabels.NamespaceLabelPrefix + "team"));
+    }
+
+    [Fact]
     public void Pod_object_gives_the_labels_of_its_identity()
     {
         var pod = new Pod

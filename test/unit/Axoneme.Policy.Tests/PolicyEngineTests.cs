@@ -120,6 +120,62 @@ public sealed class PolicyEngineTests
     }
 
     [Fact]
+    public void Enforcement_closes_and_opens_endpoints_that_exist()
+    {
+        var engine = new PolicyEngine(PolicyOptions.Default);
+        engine.UpsertPolicy(Document("a", Rule("web", peer: null, deny: true, L4Match.Single(L4Protocol.Tcp, 80))));
+        engine.UpsertEndpoint(1, Web, WebLabels);
+        engine.UpsertEndpoint(2, new SecurityIdentity(301), LabelSet.Parse("k8s:app=other"));
+        engine.Commit();
+        Assert.Equal((false, true), (Opens(1), Opens(2)));
+        engine.SetEnforcement(EnforcementMode.Always);
+        Assert.Equal([(ushort)1, (ushort)2], engine.Commit().Endpoints.Select(e => e.EndpointId));
+        Assert.Equal((false, false), (Opens(1), Opens(2)));
+        engine.SetEnforcement(EnforcementMode.Never);
+        engine.Commit();
+        Assert.Equal((true, true), (Opens(1), Opens(2)));
+        engine.SetEnforcement(EnforcementMode.Default);
+        engine.Commit();
+        Assert.Equal((false, true), (Opens(1), Opens(2)));
+
+        bool Opens(ushort endpoint) => PolicyEvaluator.Evaluate(
+            engine.FindEndpoint(endpoint)!, TrafficDirection.Ingress, SecurityIdentity.WorldIPv4, L4Protocol.Tcp, 80).Allowed;
+    }
+
+    [Fact]
+    public void Next_version_of_a_policy_keeps_the_numbers_of_the_blocks_that_it_still_mentions()
+    {
+        var engine = new PolicyEngine(PolicyOptions.Default);
+        engine.UpsertEndpoint(1, Web, WebLabels);
+        engine.UpsertPolicy(Document("a", Rule("web", new CidrSelector(IpPrefix.Parse("10.0.0.0/8")))));
+        engine.Commit();
+        SecurityIdentity before = engine.Prefixes.Single().Value;
+        engine.UpsertPolicy(Document("a", Rule("web", new CidrSelector(IpPrefix.Parse("10.0.0.0/8")), false, L4Match.Single(L4Protocol.Tcp, 80))));
+        PolicyUpdate update = engine.Commit();
+        Assert.Equal(before, engine.Prefixes.Single().Value);
+        Assert.Empty(update.PrefixUpserts);
+        Assert.Empty(update.PrefixDeletes);
+    }
+
+    [Fact]
+    public void Number_of_a_block_that_is_gone_is_not_the_next_ones()
+    {
+        var engine = new PolicyEngine(PolicyOptions.Default);
+        var restored = new SecurityIdentity(SecurityIdentity.LocalCidrScope + 1);
+        Assert.True(engine.RestorePrefix(IpPrefix.Parse("9.0.0.0/8"), restored));
+        engine.ReleaseRestoredPrefixes();
+        var numbers = new HashSet<SecurityIdentity> { restored };
+        foreach (string block in (string[])["10.0.0.0/8", "11.0.0.0/8", "12.0.0.0/8"])
+        {
+            engine.UpsertPolicy(Document("a", Rule("web", new CidrSelector(IpPrefix.Parse(block)))));
+            engine.Commit();
+            Assert.True(numbers.Add(engine.Prefixes.Single().Value), $"{block} has a number that flows of another may still bear");
+            engine.DeletePolicy(Document("a").Key);
+            engine.Commit();
+        }
+    }
+
+    [Fact]
     public void Restored_prefix_keeps_its_number_and_goes_when_nothing_mentions_it()
     {
         var engine = new PolicyEngine(PolicyOptions.Default);

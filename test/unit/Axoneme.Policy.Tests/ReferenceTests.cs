@@ -70,6 +70,31 @@ public sealed class ReferenceTests : IServiceDirectory
         => _engine.Prefixes.Where(p => p.Key == IpPrefix.Parse(prefix)).Select(p => (SecurityIdentity?)p.Value).FirstOrDefault();
 
     [Fact]
+    public void Name_for_something_elsewhere_stands_for_nobody()
+    {
+        SecurityIdentity db = Know(5000, Pod("db"));
+        ResourceName name = SetService("db", "blue", "db");
+        const string rule = """{"egress":[{"toServices":[{"k8sService":{"serviceName":"db"}}]}]}""";
+        _repository.Upsert(Policy(rule));
+        Assert.True(Allows(db));
+        _services[name] = _services[name] with { Spec = _services[name].Spec with { Type = "ExternalName" } };
+        _repository.ServiceChanged(name);
+        Assert.False(Allows(db));
+    }
+
+    [Fact]
+    public void Selector_of_nodes_selects_no_pods_even_if_it_asks_for_nothing()
+    {
+        Use(new PolicyOptions { EnableNodeSelectorLabels = true });
+        SecurityIdentity pod = Know(5000, Pod("db"));
+        SecurityIdentity node = Know(
+            SecurityIdentity.RemoteNodeScope + 7,
+            LabelSet.From([new Label("reserved", "remote-node", ""), new Label("node", "zone", "a"), new Label("k8s", PodLabels.Cluster, "default")]));
+        _repository.Upsert(Policy("""{"egress":[{"toNodes":[{}]}]}"""));
+        Assert.Equal((true, false), (Allows(node), Allows(pod)));
+    }
+
+    [Fact]
     public void Service_with_a_selector_stands_for_its_pods_and_follows_them()
     {
         PolicyStatus status = _repository.Upsert(Policy("""{"egress":[{"toServices":[{"k8sService":{"serviceName":"db","namespace":"green"}}]}]}"""));

@@ -58,6 +58,15 @@ public sealed class TierTests
     private bool Receives(SecurityIdentity peer, ushort port = 80) => Allows(TrafficDirection.Ingress, peer, port);
 
     [Fact]
+    public void All_namespaces_are_all_pods_and_nothing_else()
+    {
+        var node = new SecurityIdentity(SecurityIdentity.RemoteNodeScope + 7);
+        _engine.UpsertIdentity(node, LabelSet.From([new Label("reserved", "remote-node", ""), new Label("k8s", PodLabels.Cluster, "default")]));
+        Assert.True(Tier("Admin", 1, "\"ingress\":[{\"action\":\"Deny\",\"from\":[{\"namespaces\":{}}]}]").Valid);
+        Assert.Equal((false, false, true, true), (Receives(Db), Receives(Other), Receives(node), Receives(SecurityIdentity.WorldIPv4)));
+    }
+
+    [Fact]
     public void Admin_denies_what_network_policies_allow_and_isolates_nobody()
     {
         Assert.Equal("", Tier("Admin", 10, """

@@ -41,6 +41,63 @@ public sealed class TranslationTests
     }
 
     [Fact]
+    public void Rule_without_default_deny_leaves_its_direction_open()
+    {
+        _repository.Upsert(Cilium("""
+            {"endpointSelector":{},"enableDefaultDeny":{"ingress":false,"egress":true},"ingressDeny":[{"toPorts":[{"ports":[{"port":"22","protocol":"TCP"}]}]}],
+             "egress":[{"toEndpoints":[{"matchLabels":{"app":"db"}}]}]}
+            """));
+        Assert.False(Allows(TrafficDirection.Ingress, Pod("client"), port: 22));
+        Assert.True(Allows(TrafficDirection.Ingress, Pod("client"), port: 80));
+        Assert.True(Allows(TrafficDirection.Egress, Pod("db"), id: 5001));
+        Assert.False(Allows(TrafficDirection.Egress, Pod("client")));
+    }
+
+    [Theory]
+    [InlineData("{\"endpointSelector\":{},\"ingress\":[{}]}")]
+    [InlineData("{\"endpointSelector\":{\"matchLabels\":{\"k8s:io.kubernetes.pod.namespace\":\"red\"}},\"ingress\":[{}]}")]
+    public void Rule_of_a_namespace_is_for_its_own_pods_only(string rule)
+    {
+        _repository.Upsert(Cilium(rule));
+        Assert.False(Allows(TrafficDirection.Ingress, Pod("client")));
+        _engine.UpsertEndpoint(2, new SecurityIdentity(301), Pod("web", ns: "red"));
+        _engine.Commit();
+        Assert.True(PolicyEvaluator.Evaluate(_engine.FindEndpoint(2)!, TrafficDirection.Ingress, new SecurityIdentity(5000), L4Protocol.Tcp, 80).Allowed);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Peers_are_of_the_own_cluster_where_options_say_so(bool isLocal)
+    {
+        var engine = new PolicyEngine(new PolicyOptions { DefaultLocalCluster = isLocal });
+        var repository = new PolicyRepository(engine);
+        repository.Upsert(Cilium("""{"endpointSelector":{},"ingress":[{"fromEndpoints":[{"matchLabels":{"app":"client"}}]}]}"""));
+        engine.UpsertIdentity(new SecurityIdentity(5000), Pod("client"));
+        engine.UpsertIdentity(new SecurityIdentity(5001), LabelSet.From(Pod("client").Where(l => l.Key != PodLabels.Cluster).Append(new Label("k8s", PodLabels.Cluster, "far"))));
+        engine.UpsertEndpoint(1, new SecurityIdentity(300), Pod("web"));
+        engine.Commit();
+        Assert.True(Admits(5000));
+        Assert.Equal(!isLocal, Admits(5001));
+
+        bool Admits(uint peer) => PolicyEvaluator.Evaluate(
+            engine.FindEndpoint(1)!, TrafficDirection.Ingress, new SecurityIdentity(peer), L4Protocol.Tcp, 80).Allowed;
+    }
+
+    [Theory]
+    [InlineData("disabled", true)]
+    [InlineData("required", false)]
+    [InlineData("test-always-fail", false)]
+    public void What_demands_authentication_admits_nobody(string mode, bool admits)
+    {
+        PolicyStatus status = _repository.Upsert(Cilium(
+            """{"endpointSelector":{},"ingress":[{"fromEndpoints":[{}],"authentication":{"mode":"MODE"}}]}""".Replace("MODE", mode, StringComparison.Ordinal)));
+        Assert.True(status.Valid);
+        Assert.Equal(admits, status.Message.Length == 0);
+        Assert.Equal(admits, Allows(TrafficDirection.Ingress, Pod("client")));
+    }
+
+    [Fact]
     public void All_errors_of_an_object_are_reported_with_their_fields()
     {
         PolicyStatus status = _repository.Upsert(Cilium(
