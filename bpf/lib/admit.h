@@ -156,7 +156,7 @@ static __always_inline int admit_judge(struct __sk_buff *skb, const struct flow 
 	int result;
 
 	*passed = state ? state->revision : 0;
-	result = policy_check(skb, flow, direction);
+	result = policy_is_open(state, direction) ? 0 : policy_check(skb, flow, direction);
 	policy_shadow(skb, flow, state, result, direction);
 	return result;
 }

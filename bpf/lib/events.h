@@ -100,8 +100,8 @@ static __always_inline __u64 event_wakeup_flags(void *ring)
 		   : BPF_RB_NO_WAKEUP;
 }
 
-SEPARATE int event_send(struct __sk_buff *skb, const struct flow *flow,
-			const struct event_detail *detail)
+static __always_inline int event_write(struct __sk_buff *skb, const struct flow *flow,
+				       const struct event_detail *detail)
 {
 	__u32 cpu = bpf_get_smp_processor_id();
 	void *ring = bpf_map_lookup_elem(&cilium_events, &cpu);
@@ -136,6 +136,12 @@ SEPARATE int event_send(struct __sk_buff *skb, const struct flow *flow,
 	return 0;
 }
 
+SEPARATE int event_send(struct __sk_buff *skb, const struct flow *flow,
+			const struct event_detail *detail)
+{
+	return event_write(skb, flow, detail);
+}
+
 /* Few packets are traced: the detail is not to burden the frames of the programs. */
 SEPARATE int event_send_trace(struct __sk_buff *skb, const struct flow *flow, __u32 point,
 			      __u32 endpoint_id, __u32 ifindex)
@@ -150,7 +156,7 @@ SEPARATE int event_send_trace(struct __sk_buff *skb, const struct flow *flow, __
 	if (!flow)
 		return 0;
 	detail.reason = flow->ct_state;
-	return event_send(skb, flow, &detail);
+	return event_write(skb, flow, &detail);
 }
 
 /* Where a packet leaves for. Call once for each packet that goes on. */

@@ -357,13 +357,41 @@ SEPARATE int packet_parse_rest6(struct __sk_buff *skb, struct packet *p)
 	return p ? packet_parse_rest(skb, p, IPV6) : DROP(DROP_INVALID_PACKET);
 }
 
+/* TCP and UDP right behind the plain IP header, which nearly all packets are: without a call. */
+static __always_inline _Bool packet_parse_plain(struct __sk_buff *skb, struct packet *p,
+						const enum family family)
+{
+	const __u32 offset =
+	    L3_OFFSET + (family == IPV4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	const void *end = packet_end(skb);
+	const struct tcphdr *tcp = packet_start(skb) + offset;
+	const __u8 fragment = PACKET_FIRST_FRAGMENT | PACKET_LATER_FRAGMENT;
+
+	if (p->l4_offset != offset || p->flags & fragment)
+		return 0;
+	if (p->protocol == IPPROTO_TCP) {
+		if ((void *)(tcp + 1) > end || tcp->doff < 5)
+			return 0;
+		p->tcp_flags = ((const __u8 *)tcp)[13];
+		p->l4_header_len = tcp->doff * 4;
+	} else {
+		if (p->protocol != IPPROTO_UDP || (void *)tcp + sizeof(struct udphdr) > end)
+			return 0;
+		p->l4_header_len = sizeof(struct udphdr);
+	}
+	p->source_port = tcp->source;
+	p->destination_port = tcp->dest;
+	p->flags |= PACKET_HAS_L4 | PACKET_PARSED;
+	return 1;
+}
+
 /* Continues behind the IP header: extension headers, fragments, ports. Once: where it was done, it
  * stays as it is.
  */
 static __always_inline int packet_parse_l4(struct __sk_buff *skb, struct packet *p,
 					   const enum family family)
 {
-	if (p->flags & PACKET_PARSED)
+	if (p->flags & PACKET_PARSED || likely(packet_parse_plain(skb, p, family)))
 		return 0;
 	return family == IPV4 ? packet_parse_rest4(skb, p) : packet_parse_rest6(skb, p);
 }

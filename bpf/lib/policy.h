@@ -59,6 +59,17 @@ static __always_inline __u32 policy_revision_of(__u16 endpoint_id)
 	return state ? state->revision : 0;
 }
 
+/* Whether an endpoint in a state lets everything pass in a direction: there is nothing to ask. */
+static __always_inline _Bool policy_is_open(const struct policy_state *state,
+					    const enum traffic_direction direction)
+{
+	const __u32 closed =
+	    POLICY_OVERFLOW |
+	    (direction == DIRECTION_EGRESS ? POLICY_EGRESS_ENFORCED : POLICY_INGRESS_ENFORCED);
+
+	return state && state->revision && !(state->flags & closed);
+}
+
 /* ICMP is judged by type, which takes the place of the port. */
 static __always_inline __be16 policy_port_of(const struct packet *p)
 {
@@ -181,12 +192,12 @@ static __always_inline int policy_decide(struct __sk_buff *skb, const struct flo
 	void *map;
 	int result;
 
+	if (policy_is_open(state, direction))
+		return 0;
 	if (!state || !state->revision)
 		return DROP(DROP_EP_NOT_READY);
 	if (state->flags & POLICY_OVERFLOW)
 		return DROP(DROP_NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION);
-	if (!(state->flags & (egress ? POLICY_EGRESS_ENFORCED : POLICY_INGRESS_ENFORCED)))
-		return 0;
 	map = bpf_map_lookup_elem(&cilium_policy_maps, &id);
 	if (!map)
 		return DROP(DROP_EP_NOT_READY);
