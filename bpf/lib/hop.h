@@ -41,6 +41,11 @@ struct {
 	__uint(value_size, sizeof(struct hop));
 } hops SEC(".maps");
 
+static __always_inline __u32 hop_period(void)
+{
+	return bpf_jiffies64() >> HOP_LIFE_SHIFT;
+}
+
 static __always_inline __u32 hop_slot(const struct tuple *ends, const enum family family)
 {
 	const __u32 *from = ends->source.word;
@@ -103,7 +108,7 @@ static __always_inline const struct hop *hop_find(struct xdp_md *xdp, const stru
 						  __u32 len, const enum family family)
 {
 	const __u32 slot = hop_slot(ends, family);
-	const __u32 period = bpf_jiffies64() >> HOP_LIFE_SHIFT;
+	const __u32 period = hop_period();
 	struct hop *hop = bpf_map_lookup_elem(&hops, &slot);
 
 	if (!hop)

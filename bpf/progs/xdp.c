@@ -16,6 +16,42 @@
 #include "lib/nat_answer.h"
 #include "lib/node_port.h"
 
+/* What is known of the device that a frame came in by, remembered as next hops are, and as long. */
+struct wire_device {
+	struct device_info info;
+	__u32 ifindex;
+	__u32 period;
+};
+
+#define WIRE_DEVICES 16
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WIRE_DEVICES);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, sizeof(struct wire_device));
+} wire_devices SEC(".maps");
+
+static __always_inline const struct device_info *wire_device_find(__u32 ifindex)
+{
+	const __u32 slot = ifindex % WIRE_DEVICES;
+	const __u32 period = hop_period();
+	struct wire_device *known = bpf_map_lookup_elem(&wire_devices, &slot);
+	const struct device_info *device;
+
+	if (!known)
+		return 0;
+	if (unlikely(known->period != period || known->ifindex != ifindex)) {
+		device = bpf_map_lookup_elem(&cilium_devices, &ifindex);
+		if (!device)
+			return 0;
+		known->info = *device;
+		known->ifindex = ifindex;
+		known->period = period;
+	}
+	return &known->info;
+}
+
 /* A bridge may flood frames that are for somebody else. */
 static __always_inline _Bool wire_is_for_us(const struct ethhdr *ethernet,
 					    const struct device_info *device)
@@ -142,8 +178,7 @@ SEC("xdp")
 int from_wire(struct xdp_md *xdp)
 {
 	const struct ethhdr *ethernet = frame_start(xdp);
-	const __u32 ifindex = xdp->ingress_ifindex;
-	const struct device_info *device = bpf_map_lookup_elem(&cilium_devices, &ifindex);
+	const struct device_info *device = wire_device_find(xdp->ingress_ifindex);
 
 	if (!device || (void *)(ethernet + 1) > frame_end(xdp) || !wire_is_for_us(ethernet, device))
 		return XDP_PASS;

@@ -48,12 +48,14 @@ public sealed class Uplink : IDisposable
         _link = _namespace.Run(() => BpfLink.AttachXdp(program, Index, XdpMode.Native));
     }
 
-    public BpfTestRunResult Run(byte[] frame, byte[] output, int repeat = 1)
-        => _namespace.Run(() =>
-        {
-            var context = new XdpContext { DataEnd = (uint)frame.Length, IngressInterface = (uint)Index };
-            return _program!.TestRun(frame, output, ref context, repeat);
-        });
+    public BpfTestRunResult Run(byte[] frame, byte[] output, int repeat = 1) => _namespace.Run(() => RunHere(frame, output, repeat));
+
+    /// <summary>Likewise, on a thread that is in the namespace.</summary>
+    public BpfTestRunResult RunHere(byte[] frame, byte[] output, int repeat = 1)
+    {
+        var context = new XdpContext { DataEnd = (uint)frame.Length, IngressInterface = (uint)Index };
+        return _program!.TestRun(frame, output, ref context, repeat);
+    }
 
     /// <summary>Does something on a thread of the namespace.</summary>
     public T Inside<T>(Func<T> action) => _namespace.Run(action);

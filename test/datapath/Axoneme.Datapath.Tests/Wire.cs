@@ -44,12 +44,16 @@ public sealed class Wire : IDisposable
 
     public WireOutcome Receive(Packet packet) => Receive(packet.ToBytes());
 
-    public WireOutcome Receive(byte[] frame)
-    {
-        byte[] output = new byte[frame.Length + 256];
-        BpfTestRunResult result = _uplink.Run(frame, output);
-        return new WireOutcome((XdpVerdict)result.ReturnValue, output[..result.OutputLength]);
-    }
+    public WireOutcome Receive(byte[] frame) => Receive(frame, output => _uplink.Run(frame, output));
+
+    /// <summary>Does something on a thread that stays on one processor, where it may let frames come in.</summary>
+    public void OnOneProcessor(Action<Func<byte[], WireOutcome>> work)
+        => _uplink.Inside(() =>
+        {
+            OneProcessor.Stay();
+            work(frame => Receive(frame, output => _uplink.RunHere(frame, output)));
+            return true;
+        });
 
     /// <summary>What is to leave to a backend on the other node, with the source port that the program has chosen.</summary>
     public Packet Forwarded(Packet sent, string backend, byte[] actual)
@@ -64,6 +68,13 @@ public sealed class Wire : IDisposable
     {
         _uplink.Dispose();
         Node.Dispose();
+    }
+
+    private static WireOutcome Receive(byte[] frame, Func<byte[], BpfTestRunResult> run)
+    {
+        byte[] output = new byte[frame.Length + 256];
+        BpfTestRunResult result = run(output);
+        return new WireOutcome((XdpVerdict)result.ReturnValue, output[..result.OutputLength]);
     }
 
     // The device with the address that translated packets leave with.
