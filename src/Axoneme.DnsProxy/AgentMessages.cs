@@ -25,33 +25,40 @@ public enum RejectCode
 }
 
 /// <summary>Settings of the proxy that change without a restart.</summary>
+/// <remarks>Optional properties can be set, here and in other messages: a generated reader keeps the initial value of these only.</remarks>
 public sealed record ProxyOptions
 {
-    public RejectCode Reject { get; init; }
+    public RejectCode Reject { get; set; }
 
     /// <summary><c>tofqdns-min-ttl</c>: mappings live at least this long, in seconds.</summary>
-    public int MinimalTtlSeconds { get; init; }
+    public int MinimalTtlSeconds { get; set; }
 
     /// <summary><c>tofqdns-proxy-response-max-delay</c>: how long an answer with something new waits for the agent, in milliseconds.</summary>
-    public int MaximalDelayMilliseconds { get; init; } = 100;
+    public int MaximalDelayMilliseconds { get; set; } = 100;
 
     /// <summary><c>tofqdns-endpoint-max-ip-per-hostname</c>.</summary>
-    public int MaximalAddressesPerName { get; init; } = 1000;
+    public int MaximalAddressesPerName { get; set; } = 1000;
 
     /// <summary>Names remembered for one endpoint; the one that was not asked for the longest time goes first.</summary>
-    public int MaximalNamesPerEndpoint { get; init; } = 100_000;
+    public int MaximalNamesPerEndpoint { get; set; } = 100_000;
+
+    /// <summary>Estimated memory of one endpoint's names, beyond which they go in the same order.</summary>
+    public long MaximalBytesPerEndpoint { get; set; } = 64L << 20;
+
+    /// <summary>The same for the names of all: the endpoint with the most of it gives way.</summary>
+    public long MaximalBytes { get; set; } = 256L << 20;
 
     /// <summary><c>dnsproxy-concurrency-limit</c>: questions under way at once; 0 is the proxy's own bound.</summary>
-    public int ConcurrencyLimit { get; init; }
+    public int ConcurrencyLimit { get; set; }
 
     /// <summary><c>dnsproxy-concurrency-processing-grace-period</c>: how long a question may wait for its turn, in milliseconds.</summary>
-    public int ConcurrencyGraceMilliseconds { get; init; }
+    public int ConcurrencyGraceMilliseconds { get; set; }
 
     /// <summary><c>dnsproxy-socket-linger-timeout</c>: of TCP connections, in seconds; 0 resets, negative closes in the background.</summary>
-    public int LingerSeconds { get; init; } = 10;
+    public int LingerSeconds { get; set; } = 10;
 
     /// <summary>Whether <see cref="Queries"/> are wanted.</summary>
-    public bool ReportQueries { get; init; } = true;
+    public bool ReportQueries { get; set; } = true;
 }
 
 /// <summary>Endpoints that are new or changed, and the ids of those that are gone.</summary>

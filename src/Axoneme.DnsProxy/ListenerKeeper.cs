@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using Axoneme.Linux;
 
 namespace Axoneme.DnsProxy;
@@ -33,6 +34,11 @@ public sealed class ListenerKeeper : IDisposable
         _thread = new Thread(Serve) { Name = "dns-listeners", IsBackground = true };
         _thread.Start();
     }
+
+    /// <summary>Timestamp (<see cref="Stopwatch"/>) of the last request.</summary>
+    public long LastUsed => Interlocked.Read(ref _lastUsed);
+
+    private long _lastUsed = Stopwatch.GetTimestamp();
 
     /// <summary>Sockets that are kept.</summary>
     public int Count
@@ -116,6 +122,7 @@ public sealed class ListenerKeeper : IDisposable
         while (_socket.Accept() is { } accepted)
         {
             using DescriptorSocket connection = accepted;
+            Interlocked.Exchange(ref _lastUsed, Stopwatch.GetTimestamp());
             try
             {
                 connection.SetTimeout(Patience);

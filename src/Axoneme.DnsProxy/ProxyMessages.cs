@@ -91,71 +91,77 @@ public sealed record QueryRecord
     public required QueryOutcome Outcome { get; init; }
 
     /// <summary>Of the answer that the pod got; null when it got none.</summary>
-    public int? Rcode { get; init; }
+    public int? Rcode { get; set; }
 
     /// <summary>Types of the records of the answer section, without duplicates.</summary>
-    public IReadOnlyList<ushort> AnswerTypes { get; init; } = [];
+    public IReadOnlyList<ushort> AnswerTypes { get; set; } = [];
 
     /// <summary>Of the answer section, at most 64.</summary>
-    public IReadOnlyList<IpAddress> Addresses { get; init; } = [];
+    public IReadOnlyList<IpAddress> Addresses { get; set; } = [];
 
     /// <summary>Targets, in the order of the answer, at most 16.</summary>
-    public IReadOnlyList<string> Cnames { get; init; } = [];
+    public IReadOnlyList<string> Cnames { get; set; } = [];
 
     /// <summary>Smallest of the answer section, seconds.</summary>
-    public uint Ttl { get; init; }
+    public uint Ttl { get; set; }
 
     /// <summary>From the question to the server's answer, microseconds.</summary>
-    public long Latency { get; init; }
+    public long Latency { get; set; }
 }
 
 /// <summary>Totals since the start of the process, sent when they change, at most once a second.</summary>
 public sealed record Counters : ProxyMessage
 {
     /// <summary><c>cilium_policy_l7_total{rule="received"}</c>.</summary>
-    public long Received { get; init; }
+    public long Received { get; set; }
 
     /// <summary><c>cilium_policy_l7_total{rule="forwarded"}</c>.</summary>
-    public long Forwarded { get; init; }
+    public long Forwarded { get; set; }
 
     /// <summary><c>cilium_policy_l7_total{rule="denied"}</c>.</summary>
-    public long Denied { get; init; }
+    public long Denied { get; set; }
 
     /// <summary><c>cilium_policy_l7_total{rule="parse_errors"}</c>: malformed questions and answers.</summary>
-    public long ParseErrors { get; init; }
+    public long ParseErrors { get; set; }
 
     /// <summary>Questions from addresses of no endpoint.</summary>
-    public long UnknownSource { get; init; }
+    public long UnknownSource { get; set; }
 
     /// <summary><c>cilium_fqdn_semaphore_rejected_total</c>.</summary>
-    public long Overloaded { get; init; }
+    public long Overloaded { get; set; }
 
     /// <summary><c>cilium_proxy_datapath_update_timeout_total</c>: answers released before the agent acknowledged.</summary>
-    public long UpdateTimeouts { get; init; }
+    public long UpdateTimeouts { get; set; }
 
     /// <summary>Questions that the server did not answer in time.</summary>
-    public long UpstreamTimeouts { get; init; }
+    public long UpstreamTimeouts { get; set; }
 
     /// <summary>Answers that fitted no question under way: wrong server, port, id or question.</summary>
-    public long UnexpectedAnswers { get; init; }
+    public long UnexpectedAnswers { get; set; }
 
-    /// <summary>Names that went because an endpoint had too many.</summary>
-    public long EvictedNames { get; init; }
+    /// <summary>Names that are remembered, of each endpoint.</summary>
+    public long Names { get; set; }
+
+    /// <summary>Memory that they take, as estimated.</summary>
+    public long NameBytes { get; set; }
+
+    /// <summary>Names that went because an endpoint, or all together, had too many or took too much memory.</summary>
+    public long EvictedNames { get; set; }
 
     /// <summary>Addresses that went because a name had too many.</summary>
-    public long EvictedAddresses { get; init; }
+    public long EvictedAddresses { get; set; }
 
     /// <summary>Addresses that the proxy itself put into the ipcache.</summary>
-    public long WrittenAddresses { get; init; }
+    public long WrittenAddresses { get; set; }
 
     /// <summary>Addresses that it should have put there, and no set or no room was there for them.</summary>
-    public long UnwrittenAddresses { get; init; }
+    public long UnwrittenAddresses { get; set; }
 
     /// <summary><c>cilium_proxy_upstream_reply_seconds</c>: answers by <see cref="LatencyBounds"/>, the last bucket is above all of them.</summary>
-    public IReadOnlyList<long> UpstreamLatency { get; init; } = [];
+    public IReadOnlyList<long> UpstreamLatency { get; set; } = [];
 
     /// <summary>Sum of that histogram, microseconds.</summary>
-    public long UpstreamLatencySum { get; init; }
+    public long UpstreamLatencySum { get; set; }
 
     /// <summary>Upper bounds of the buckets, seconds.</summary>
     public static IReadOnlyList<double> LatencyBounds { get; } = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];

@@ -152,7 +152,7 @@ internal sealed class StatusReport(ApiSources sources)
     {
         if (!sources.Options.Dns.EnableProxy || sources.Running is not { Names.Link: { } link } running)
             return new ProxyStatus();
-        string rules = $"{link.EndpointCount} endpoints with rules for names";
+        string rules = $"{link.EndpointCount} endpoints with rules for names{Remembered(link.Counters)}";
         return new ProxyStatus
         {
             Ip = link.Port == 0 ? null : running.Local.Routers.Select(r => r.ToString()).FirstOrDefault(),
@@ -167,6 +167,10 @@ internal sealed class StatusReport(ApiSources sources)
             },
         };
     }
+
+    private static string Remembered(DnsProxy.Counters? counters) => counters is null
+        ? ""
+        : $", {counters.Names} names remembered in {Math.Ceiling(counters.NameBytes / 1024.0):0} KiB" + (counters.EvictedNames > 0 ? $", {counters.EvictedNames} forgotten for want of room" : "");
 
     private HubbleStatus Hubble()
     {

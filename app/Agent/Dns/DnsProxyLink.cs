@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using System.Threading.Channels;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Configuration;
@@ -52,6 +53,9 @@ internal sealed class DnsProxyLink : IDisposable
     public ushort Port { get; set; }
 
     public bool IsConnected => _connection is not null;
+
+    /// <summary>Timestamp (<see cref="Stopwatch"/>) of the end of the last connection.</summary>
+    public long LastConnected { get; private set; } = Stopwatch.GetTimestamp();
 
     /// <summary>Endpoints whose DNS goes through the proxy.</summary>
     public int EndpointCount => _state.EndpointCount;
@@ -219,6 +223,7 @@ internal sealed class DnsProxyLink : IDisposable
             finally
             {
                 _connection = null;
+                LastConnected = Stopwatch.GetTimestamp();
             }
         }
     }
@@ -257,10 +262,9 @@ internal sealed class DnsProxyLink : IDisposable
                 break;
             case Queries queries:
                 LostQueries += queries.Lost;
-                QueryRecord[] records = [.. queries.Records.Select(Complete)];
-                foreach (QueryRecord record in records)
+                foreach (QueryRecord record in queries.Records)
                     OnQuery(record);
-                _ = _policies.ChangeAsync(engine => LearnAsides(engine, records));
+                _ = _policies.ChangeAsync(engine => LearnAsides(engine, queries.Records));
                 break;
             case Counters counters:
                 Counters = counters;
@@ -295,7 +299,7 @@ internal sealed class DnsProxyLink : IDisposable
     }
 
     // The proxy learns only what a rule needs now. What else was asked for is good for flows, and for rules to come.
-    private void LearnAsides(PolicyEngine engine, QueryRecord[] records)
+    private void LearnAsides(PolicyEngine engine, IReadOnlyList<QueryRecord> records)
     {
         foreach (QueryRecord record in records.Where(r => r.Outcome == QueryOutcome.Answered && r.Addresses.Count > 0))
         {
@@ -304,14 +308,6 @@ internal sealed class DnsProxyLink : IDisposable
             Names.Add(record.Name, record.Addresses);
         }
     }
-
-    // Lists that a message leaves out are null when it is read: generated readers do not keep the initial values of properties.
-    private static QueryRecord Complete(QueryRecord record) => record with
-    {
-        Addresses = record.Addresses ?? [],
-        AnswerTypes = record.AnswerTypes ?? [],
-        Cnames = record.Cnames ?? [],
-    };
 
     private static NameEntry EntryOf(CachedMapping mapping) => new(
         mapping.Name,

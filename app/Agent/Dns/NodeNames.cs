@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Diagnostics;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Endpoints;
 using Axoneme.Datapath;
@@ -15,7 +16,7 @@ internal sealed class NodeNames : IDisposable
 {
     private static readonly TimeSpan ProxyPatience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AbandonedAfter = TimeSpan.FromSeconds(30);
-    private const int AbandonedChecks = 6;
+    private static readonly TimeSpan AbandonedCheck = TimeSpan.FromSeconds(5);
 
     private readonly AgentOptions _options;
     private readonly ControlPlane _control;
@@ -72,11 +73,10 @@ internal sealed class NodeNames : IDisposable
     // Nobody waits that long for an answer: without copies, what is asked is dropped at once, and the flow says why.
     private async Task DropAbandonedAsync(ListenerKeeper keeper, CancellationToken cancellation)
     {
-        using var timer = new PeriodicTimer(AbandonedAfter / AbandonedChecks);
-        for (int absent = 0; await timer.WaitForNextTickAsync(cancellation);)
+        using var timer = new PeriodicTimer(AbandonedCheck);
+        while (await timer.WaitForNextTickAsync(cancellation))
         {
-            absent = Link.IsConnected ? 0 : absent + 1;
-            if (absent == AbandonedChecks)
+            if (!Link.IsConnected && Stopwatch.GetElapsedTime(Math.Max(Link.LastConnected, keeper.LastUsed)) > AbandonedAfter)
                 keeper.Drop();
         }
     }

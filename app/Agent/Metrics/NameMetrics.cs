@@ -67,9 +67,13 @@ internal sealed class NameMetrics
         Add("fqdn_semaphore_rejected_total", "Questions refused because too many were under way", t => t.Overloaded, isShown: false);
         Add("fqdn_proxy_written_addresses_total", "Addresses that the proxy put into the ipcache while the agent was away", t => t.WrittenAddresses);
         Add("fqdn_proxy_unexpected_answers_total", "Answers that fitted no question", t => t.UnexpectedAnswers);
+        Add("fqdn_proxy_evicted_names_total", "Names that the proxy forgot because of a bound", t => t.EvictedNames);
+        Add("fqdn_proxy_evicted_addresses_total", "Addresses that the proxy forgot because their name had too many", t => t.EvictedAddresses);
+        Add("fqdn_proxy_names", "Names that the proxy remembers, of each endpoint", t => t.Names, MetricKind.Gauge);
+        Add("fqdn_proxy_name_bytes", "Memory that these names take, as estimated", t => t.NameBytes, MetricKind.Gauge);
 
-        void Add(string name, string help, Func<Counters, long> read, bool isShown = true) => registry.AddCallback(
-            name, help, MetricKind.Counter, [],
+        void Add(string name, string help, Func<Counters, long> read, MetricKind kind = MetricKind.Counter, bool isShown = true) => registry.AddCallback(
+            name, help, kind, [],
             sink =>
             {
                 if (Totals(sources) is { } totals)

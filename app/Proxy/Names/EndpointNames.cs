@@ -17,6 +17,11 @@ internal sealed class EndpointNames
 
     public ushort Id { get; }
 
+    public int Count => _names.Count;
+
+    /// <summary>Memory of the names, as estimated.</summary>
+    public long Bytes { get; private set; }
+
     public IEnumerable<NameEntry> All => _names.Values;
 
     /// <summary>So that whoever reads them in this order knows it as well.</summary>
@@ -37,6 +42,7 @@ internal sealed class EndpointNames
             return entry;
         entry = new NameEntry(this, name);
         _names.Add(name, entry);
+        Bytes += entry.Bytes;
         Append(entry);
         return entry;
     }
@@ -51,11 +57,22 @@ internal sealed class EndpointNames
 
     public bool Remove(NameEntry entry)
     {
-        if (!_names.Remove(entry.Name))
+        if (!IsKept(entry))
             return false;
+        _names.Remove(entry.Name);
+        Bytes -= entry.Bytes;
         Unlink(entry);
         return true;
     }
+
+    /// <summary>An entry has grown or shrunk; it may have been removed before.</summary>
+    public void NoteSize(NameEntry entry, long change)
+    {
+        if (IsKept(entry))
+            Bytes += change;
+    }
+
+    private bool IsKept(NameEntry entry) => _names.TryGetValue(entry.Name, out NameEntry? kept) && kept == entry;
 
     public void RemoveWhere(Func<NameEntry, bool> condition)
     {
@@ -63,11 +80,14 @@ internal sealed class EndpointNames
             Remove(entry);
     }
 
-    /// <summary>Drops those that were not used for the longest time until <paramref name="limit"/> are left; returns how many.</summary>
-    public int Trim(int limit)
+    /// <summary>
+    /// Drops those that were not used for the longest time until <paramref name="names"/> are left, which take <paramref name="bytes"/>; the one used last
+    /// stays. Returns how many were dropped.
+    /// </summary>
+    public int Trim(int names, long bytes)
     {
         int dropped = 0;
-        for (; _names.Count > Math.Max(1, limit); dropped++)
+        for (; _names.Count > 1 && (_names.Count > names || Bytes > bytes); dropped++)
             Remove(_oldest!);
         return dropped;
     }

@@ -46,6 +46,16 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
 
     public long EvictedAddresses { get; private set; }
 
+    /// <summary>Names of all endpoints, and the memory that they take, as estimated.</summary>
+    public (long Names, long Bytes) Size
+    {
+        get
+        {
+            lock (_lock)
+                return (_endpoints.Values.Sum(e => (long)e.Count), _endpoints.Values.Sum(e => e.Bytes));
+        }
+    }
+
     public long WrittenAddresses { get; private set; }
 
     public long UnwrittenAddresses { get; private set; }
@@ -241,7 +251,9 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
             foreach (CachedMapping mapping in contents.Mappings)
             {
                 string name = mapping.Name == "." ? "" : mapping.Name;
-                EndpointOf(mapping.Endpoint).GetOrAdd(name).Restore(mapping);
+                EndpointNames names = EndpointOf(mapping.Endpoint);
+                names.GetOrAdd(name).Restore(mapping);
+                KeepWithinBounds(names);
             }
 
             foreach (WrittenAddress address in contents.Written)
@@ -255,6 +267,7 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
         foreach (IpAddress address in fresh)
             entry.Add(address, now, ttl, id);
         EvictedAddresses += entry.Trim(_options.MaximalAddressesPerName);
+        KeepWithinBounds(entry.Owner);
         Version++;
         bool announced = _presence != AgentPresence.Absent && Announce is { } announce
             && announce(new Learned(id, [new LearnedName(entry.Owner.Id, entry.Text, fresh, ttl, now)]));
@@ -272,6 +285,20 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
         }
 
         return 0;
+    }
+
+    // What is in use is dropped last: the oldest names of whoever has the most.
+    private void KeepWithinBounds(EndpointNames changed)
+    {
+        EvictedNames += changed.Trim(_options.MaximalNamesPerEndpoint, _options.MaximalBytesPerEndpoint);
+        while (_endpoints.Values.Sum(e => e.Bytes) - _options.MaximalBytes is > 0 and var surplus)
+        {
+            EndpointNames largest = _endpoints.Values.MaxBy(e => e.Bytes)!;
+            int dropped = largest.Trim(int.MaxValue, largest.Bytes - surplus);
+            if (dropped == 0)
+                return;
+            EvictedNames += dropped;
+        }
     }
 
     // The agent is told once a second and name at most: that is as fine as times of expiry are.
@@ -335,7 +362,6 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
         NameEntry entry = (names ?? EndpointOf(endpoint)).GetOrAdd(name.ToString());
         entry.Patterns = patterns;
         entry.Generation = _generation;
-        EvictedNames += entry.Owner.Trim(_options.MaximalNamesPerEndpoint);
         return entry;
     }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Runtime.CompilerServices;
 using Axoneme.DnsProxy;
 using Axoneme.Network;
 
@@ -8,6 +9,9 @@ namespace Axoneme.Proxy.Names;
 internal sealed class NameEntry(EndpointNames owner, string name)
 {
     private record struct Mapping(IpAddress Address, long Expires, long LookupTime, int Ttl, long Unacknowledged);
+
+    // Objects of the entry, its place in the dictionary and its text, as 64-bit .NET lays them out.
+    private const int EntryBytes = 240;
 
     // Few names have more than a handful of addresses, and those that have many answer with a few of them at a time.
     private Mapping[] _mappings = [];
@@ -35,6 +39,9 @@ internal sealed class NameEntry(EndpointNames owner, string name)
     public NameEntry? Older { get; set; }
 
     public int Count { get; private set; }
+
+    /// <summary>Memory that it takes, as estimated.</summary>
+    public long Bytes => EntryBytes + (2 * Name.Length) + ((long)_mappings.Length * Unsafe.SizeOf<Mapping>());
 
     public IEnumerable<IpAddress> Addresses => _mappings.Take(Count).Select(m => m.Address);
 
@@ -81,6 +88,7 @@ internal sealed class NameEntry(EndpointNames owner, string name)
             RemoveAt(first);
         }
 
+        Shrink();
         return Math.Max(0, surplus);
     }
 
@@ -91,6 +99,8 @@ internal sealed class NameEntry(EndpointNames owner, string name)
             if (_mappings[i].Expires < now)
                 RemoveAt(i);
         }
+
+        Shrink();
     }
 
     public LearnedName ToLearned()
@@ -116,7 +126,7 @@ internal sealed class NameEntry(EndpointNames owner, string name)
         {
             at = Count++;
             if (at == _mappings.Length)
-                Array.Resize(ref _mappings, Math.Max(2, 2 * at));
+                Resize(Math.Max(2, 2 * at));
         }
 
         _mappings[at] = mapping;
@@ -134,4 +144,17 @@ internal sealed class NameEntry(EndpointNames owner, string name)
     }
 
     private void RemoveAt(int at) => _mappings[at] = _mappings[--Count];
+
+    private void Shrink()
+    {
+        if (_mappings.Length > 2 && Count < _mappings.Length / 4)
+            Resize(Math.Max(2, 2 * Count));
+    }
+
+    private void Resize(int capacity)
+    {
+        long before = Bytes;
+        Array.Resize(ref _mappings, capacity);
+        Owner.NoteSize(this, Bytes - before);
+    }
 }

@@ -45,6 +45,8 @@ internal sealed class WorkerCounters
         UpdateTimeouts = workers.Sum(w => Volatile.Read(ref w.UpdateTimeouts)),
         UpstreamTimeouts = workers.Sum(w => Volatile.Read(ref w.UpstreamTimeouts)),
         UnexpectedAnswers = workers.Sum(w => Volatile.Read(ref w.UnexpectedAnswers)),
+        Names = cache.Size.Names,
+        NameBytes = cache.Size.Bytes,
         EvictedNames = cache.EvictedNames,
         EvictedAddresses = cache.EvictedAddresses,
         WrittenAddresses = cache.WrittenAddresses,

@@ -70,6 +70,8 @@ internal sealed class LabCluster : IDisposable
     /// <summary>Stops, starts, kills or restarts a program of a node: <c>agent</c> or <c>proxy</c>.</summary>
     public void Control(string program, string node, string action) => Lab(program, node, action);
 
+    public void WaitForAgent(string node) => WaitFor(() => IsHealthy(node), $"the agent of {node}");
+
     private bool IsHealthy(string node)
     {
         try

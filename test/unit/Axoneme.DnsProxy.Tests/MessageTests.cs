@@ -60,6 +60,33 @@ public sealed class MessageTests
         Assert.Equal(kinds.OrderBy(t => t.Name), Every().Select(m => m.Data.GetType()).Distinct().OrderBy(t => t.Name));
     }
 
+    [Fact]
+    public void What_an_older_version_leaves_out_has_its_default()
+    {
+        var options = (SetOptions)JsonSerializer.Deserialize("""{"kind":"options","options":{"minimalTtlSeconds":5}}""", MessageJson.Default.ProxyMessage)!;
+        Assert.Equal(new ProxyOptions { MinimalTtlSeconds = 5 }, options.Options);
+        var counters = (Counters)JsonSerializer.Deserialize("""{"kind":"counters","received":1}""", MessageJson.Default.ProxyMessage)!;
+        Assert.Empty(counters.UpstreamLatency);
+        const string address = """{"address":"10.0.0.1","port":53,"protocol":"Udp"}""";
+        QueryRecord record = JsonSerializer.Deserialize(
+            $$"""{"time":1,"endpoint":2,"client":{{address}},"server":{{address}},"serverIdentity":2,"name":"a.example","queryType":1,"outcome":"Refused"}""",
+            MessageJson.Default.QueryRecord)!;
+        Assert.Equal((0, 0, 0), (record.Addresses.Count, record.AnswerTypes.Count, record.Cnames.Count));
+    }
+
+    [Theory]
+    [InlineData("""{"kind":"learned","id":1}""", "mappings")]
+    [InlineData("""{"kind":"cache","mappings":[]}""", "written")]
+    [InlineData("""{"kind":"queries","records":[{"time":1}],"lost":0}""", "endpoint")]
+    [InlineData("""{"kind":"endpoints","upsert":[{"id":1,"identity":2,"addresses":[]}],"remove":[]}""", "rules")]
+    [InlineData("""{"kind":"learned","id":1,"mappings":[{"endpoint":1,"name":"a","addresses":null,"ttl":1,"lookupTime":1}]}""", "addresses")]
+    [InlineData("""{"kind":"counters","upstreamLatency":null}""", "UpstreamLatency")]
+    public void An_error_names_the_field(string json, string field)
+    {
+        JsonException error = Assert.ThrowsAny<JsonException>(() => JsonSerializer.Deserialize(json, MessageJson.Default.ProxyMessage));
+        Assert.Contains(field, error.Message, StringComparison.OrdinalIgnoreCase);
+    }
+
     [Theory]
     [InlineData("{}")]
     [InlineData("""{"kind":"nonsense"}""")]

@@ -180,6 +180,53 @@ public sealed class NameCacheTests
     }
 
     [Fact]
+    public void Names_that_take_much_memory_push_out_those_not_used_for_the_longest_time()
+    {
+        const int Limit = 1 << 20;
+        _cache.Configure(new ProxyOptions { MaximalBytesPerEndpoint = Limit });
+        IpAddress[] many = [.. Enumerable.Range(0, 500).Select(i => Ip($"198.18.{i / 250}.{i % 250}"))];
+        for (int i = 0; i < 200; i++)
+        {
+            _cache.Learn(7, $"n{i}.example", many, 60);
+            Learn("www.example", "192.0.2.1");
+            Assert.InRange(_cache.Size.Bytes, 1, Limit);
+        }
+
+        string[] names = [.. Mappings().Select(m => m.Name).Distinct()];
+        Assert.Equal(["n199.example", "www.example"], names.Intersect(["n0.example", "n199.example", "www.example"]));
+        Assert.Equal((names.Length, 201 - names.Length), (_cache.Size.Names, _cache.EvictedNames));
+        _cache.Forget(DnsPattern.Everything, null);
+        Assert.Equal((0, 0), _cache.Size);
+    }
+
+    [Fact]
+    public void Memory_of_all_is_taken_from_the_endpoint_with_the_most()
+    {
+        const int Limit = 1 << 20;
+        _cache.Configure(new ProxyOptions { MaximalBytes = Limit });
+        _cache.Learn(8, "mail.example", [Ip("192.0.2.1")], 60);
+        for (int i = 0; i < 10_000; i++)
+            Learn($"n{i}.example", "192.0.2.2");
+        _cache.Learn(9, "mail.example", [Ip("192.0.2.1")], 60);
+        Assert.InRange(_cache.Size.Bytes, Limit / 2, Limit);
+        Assert.Equal([8, 9], Mappings().Where(m => m.Name == "mail.example").Select(m => (int)m.Endpoint).Order());
+        Assert.Contains(Mappings(), m => m.Name == "n9999.example");
+        Assert.DoesNotContain(Mappings(), m => m.Name == "n0.example");
+    }
+
+    [Fact]
+    public void Addresses_that_have_expired_take_no_memory()
+    {
+        _cache.SetPresence(AgentPresence.Present);
+        Learn("www.example", "192.0.2.1");
+        long before = _cache.Size.Bytes;
+        _cache.Learn(7, "www.example", [.. Enumerable.Range(0, 500).Select(i => Ip($"198.18.{i / 250}.{i % 250}"))], 5);
+        _time.Advance(30);
+        _cache.Sweep();
+        Assert.Equal((1, before), _cache.Size);
+    }
+
+    [Fact]
     public void The_addresses_of_a_name_that_expire_first_go_first()
     {
         _cache.Configure(new ProxyOptions { MaximalAddressesPerName = 2 });
