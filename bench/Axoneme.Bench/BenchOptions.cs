@@ -20,6 +20,7 @@ internal sealed record BenchOptions
           policy     the agent's part: 5,000 policies from their objects to the kernel's maps, one change, one identity, and
                      memory; and a pod with 10,000 rules against one without
           dns        questions through the DNS proxy against the same resolver directly: added time, work, throughput
+          dns-restarts  questions and connections of a minute with an agent, then a proxy, that is restarted all the time
           programs   cost of the pod program for one packet, by test run, and of loading it
           cni        ADD of the CNI plugin as a process, ten at once
           changes    from an API write to the kernel's maps, with 500 policies and 1,000 services

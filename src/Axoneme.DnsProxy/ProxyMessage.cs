@@ -21,6 +21,7 @@ namespace Axoneme.DnsProxy;
 [JsonDerivedType(typeof(ProxyHello), "hello")]
 [JsonDerivedType(typeof(CacheContents), "cache")]
 [JsonDerivedType(typeof(CacheEnd), "cache-end")]
+[JsonDerivedType(typeof(WrittenAddresses), "written")]
 [JsonDerivedType(typeof(Learned), "learned")]
 [JsonDerivedType(typeof(Queries), "queries")]
 [JsonDerivedType(typeof(SyncReply), "sync-reply")]
@@ -28,10 +29,10 @@ namespace Axoneme.DnsProxy;
 public abstract record ProxyMessage
 {
     /// <summary>Of the messages described here; raised when an older side could not understand a newer one.</summary>
-    public const int CurrentVersion = 1;
+    public const int CurrentVersion = 2;
 
     /// <summary>The oldest version that this side still speaks.</summary>
-    public const int OldestVersion = 1;
+    public const int OldestVersion = 2;
 
     /// <summary>Name of the socket in the state directory.</summary>
     public const string SocketName = "dns-proxy.sock";

@@ -9,11 +9,10 @@ namespace Axoneme.DnsProxy;
 public sealed record ProxyHello(ushort Port, long Started) : Hello;
 
 /// <param name="Mappings">A part of the cache.</param>
-/// <param name="Written">
-/// Addresses that the proxy itself put into the ipcache while no agent was there. Those of the time until <see cref="SnapshotEnd"/> come in another
-/// such message after that.
-/// </param>
-public sealed record CacheContents(IReadOnlyList<CachedMapping> Mappings, IReadOnlyList<WrittenAddress> Written) : ProxyMessage;
+public sealed record CacheContents(IReadOnlyList<CachedMapping> Mappings) : ProxyMessage;
+
+/// <summary>In the state file only: what the proxy itself put into the ipcache while no agent was there, and so may replace.</summary>
+public sealed record WrittenAddresses(IReadOnlyList<WrittenAddress> Written) : ProxyMessage;
 
 public sealed record CacheEnd : ProxyMessage;
 

@@ -83,7 +83,7 @@ internal sealed class AgentLink(
                     if (!rules.TryApply(message))
                         throw new DnsProxyProtocolException($"{message.GetType().Name} is no message of an agent, or not at this time.");
                     if (message is SnapshotEnd)
-                        await TakeOverAsync(connection, cancellation);
+                        TakeOver();
                     if (message is SetOptions or SnapshotEnd)
                         SwitchLogs();
                     break;
@@ -92,12 +92,10 @@ internal sealed class AgentLink(
     }
 
     // From here on the agent gives addresses their identities.
-    private async Task TakeOverAsync(DnsProxyConnection connection, CancellationToken cancellation)
+    private void TakeOver()
     {
         reopenMaps();
-        IReadOnlyList<WrittenAddress> written = shared.Names.SetPresence(AgentPresence.Present);
-        if (written.Count > 0)
-            await connection.SendAsync(new CacheContents([], written), cancellation);
+        shared.Names.SetPresence(AgentPresence.Present);
         log.Info($"the agent has {shared.Endpoints.All.Count} endpoints");
     }
 

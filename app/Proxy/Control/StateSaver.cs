@@ -37,8 +37,14 @@ internal sealed class StateSaver(string directory, ProxyShared shared, RuleState
 
         if (!_names.TryLoad(out stored, out problem))
             log.Warn(problem);
-        foreach (CacheContents contents in stored.OfType<CacheContents>())
-            shared.Names.Restore(contents);
+        foreach (ProxyMessage message in stored)
+        {
+            if (message is CacheContents contents)
+                shared.Names.Restore(contents);
+            else if (message is WrittenAddresses written)
+                shared.Names.Restore(written);
+        }
+
         rules.Abort();
         return port;
     }
@@ -92,7 +98,7 @@ internal sealed class StateSaver(string directory, ProxyShared shared, RuleState
         long version = shared.Names.Version, start = Stopwatch.GetTimestamp();
         if (version == _savedNames)
             return TimeSpan.Zero;
-        if (TrySave(_names, shared.Names.Snapshot()))
+        if (TrySave(_names, [.. shared.Names.Snapshot(), shared.Names.SnapshotWritten()]))
             _savedNames = version;
         return Stopwatch.GetElapsedTime(start);
     }

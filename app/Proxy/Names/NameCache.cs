@@ -131,8 +131,7 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
     /// From here on new addresses are dealt with as <paramref name="presence"/> says. When the agent goes, the proxy does for the unacknowledged ones what the
     /// agent did not come to.
     /// </summary>
-    /// <returns>What the proxy gave an identity itself since the last agent took over; the agent that is present now has to know.</returns>
-    public IReadOnlyList<WrittenAddress> SetPresence(AgentPresence presence)
+    public void SetPresence(AgentPresence presence)
     {
         lock (_lock)
         {
@@ -141,9 +140,9 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
             {
                 _patterns = null;
                 Version += _written.Count > 0 ? 1 : 0;
-                WrittenAddress[] written = [.. _written.Select(w => new WrittenAddress(w.Key, w.Value))];
+                // The agent knows the names of these addresses, and gives them their identities from now on.
                 _written.Clear();
-                return written;
+                return;
             }
 
             foreach ((long id, List<(NameEntry Name, IpAddress Address)> waiting) in _unacknowledged)
@@ -156,7 +155,6 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
             }
 
             _unacknowledged.Clear();
-            return [];
         }
     }
 
@@ -232,15 +230,14 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
     {
         const int Most = 5000;
         lock (_lock)
-        {
-            IEnumerable<CachedMapping> mappings = _endpoints.Values.SelectMany(e => e.OldestFirst).SelectMany(n => n.Mappings());
-            WrittenAddress[] written = [.. _written.Select(w => new WrittenAddress(w.Key, w.Value))];
-            return
-            [
-                .. mappings.Chunk(Most).Select(c => new CacheContents(c, [])),
-                .. written.Chunk(Most).Select(c => new CacheContents([], c)),
-            ];
-        }
+            return [.. _endpoints.Values.SelectMany(e => e.OldestFirst).SelectMany(n => n.Mappings()).Chunk(Most).Select(c => new CacheContents(c))];
+    }
+
+    /// <summary>What the proxy gave an identity itself since the last agent took over.</summary>
+    public WrittenAddresses SnapshotWritten()
+    {
+        lock (_lock)
+            return new WrittenAddresses([.. _written.Select(w => new WrittenAddress(w.Key, w.Value))]);
     }
 
     /// <summary>Takes in what <see cref="Snapshot"/> gave in an earlier life.</summary>
@@ -255,7 +252,14 @@ internal sealed class NameCache(TimeProvider time, IAddressTable table)
                 names.GetOrAdd(name).Restore(mapping);
                 KeepWithinBounds(names);
             }
+        }
+    }
 
+    /// <summary>The same for <see cref="SnapshotWritten"/>.</summary>
+    public void Restore(WrittenAddresses contents)
+    {
+        lock (_lock)
+        {
             foreach (WrittenAddress address in contents.Written)
                 _written[address.Address] = address.Identity;
         }

@@ -11,9 +11,7 @@ namespace Axoneme.Proxy.Names;
 /// </summary>
 internal sealed class SelectorDirectory
 {
-    private readonly DnsPattern[] _patterns;
-    private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _names;
-    private readonly int[] _wildcards;
+    private readonly DnsPatternIndex<int> _index = new();
     private readonly Dictionary<string, SecurityIdentity> _identitiesV4 = [];
     private readonly Dictionary<string, SecurityIdentity> _identitiesV6 = [];
     private readonly IpPrefix[] _prefixes;
@@ -24,14 +22,13 @@ internal sealed class SelectorDirectory
     {
         Sets = sets;
         Prefixes = prefixes;
-        _patterns = [.. sets.SelectMany(s => s.Patterns).Distinct().Order()];
-        _names = Enumerable.Range(0, _patterns.Length).Where(i => _patterns[i].IsName)
-            .ToDictionary(i => _patterns[i].Text, StringComparer.Ordinal).GetAlternateLookup<ReadOnlySpan<char>>();
-        _wildcards = [.. Enumerable.Range(0, _patterns.Length).Where(i => !_patterns[i].IsName)];
+        DnsPattern[] patterns = [.. sets.SelectMany(s => s.Patterns).Distinct().Order()];
+        for (int i = 0; i < patterns.Length; i++)
+            _index.Add(patterns[i], i);
         _prefixes = [.. prefixes];
         foreach (SelectorSet set in sets.Where(s => s.Prefix is null && s.Identity.Value != 0))
         {
-            string key = KeyOf(set.Patterns.Distinct().Select(p => Array.BinarySearch(_patterns, p)).Order());
+            string key = KeyOf(set.Patterns.Distinct().Select(p => Array.BinarySearch(patterns, p)).Order());
             if (set.IsV6 != true)
                 _identitiesV4[key] = set.Identity;
             if (set.IsV6 != false)
@@ -46,18 +43,8 @@ internal sealed class SelectorDirectory
     /// <summary>Numbers of the patterns that match, ascending; empty when nobody wants the name.</summary>
     public int[] Match(ReadOnlySpan<char> name)
     {
-        bool isNamed = _names.TryGetValue(name, out int exact);
-        List<int>? matches = null;
-        foreach (int i in _wildcards)
-        {
-            if (_patterns[i].Matches(name))
-                (matches ??= []).Add(i);
-        }
-
-        if (matches is null)
-            return isNamed ? [exact] : [];
-        if (isNamed)
-            matches.Add(exact);
+        if (_index.Find(name) is not { } matches)
+            return [];
         matches.Sort();
         return [.. matches];
     }

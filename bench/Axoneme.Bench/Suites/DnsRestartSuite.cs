@@ -90,7 +90,7 @@ internal static partial class DnsRestartSuite
             Console.Error.WriteLine(report);
         double answered = int.Parse(counts.Groups[1].Value) - int.Parse(counts.Groups[3].Value), asked = answered + int.Parse(counts.Groups[2].Value) + int.Parse(counts.Groups[3].Value);
         return new Row(
-            $"DNS, answered and reached of all asked in {Seconds} s with restarts of the {what} (runs)", "questions", answered, asked, answered / asked, 1, restarts, 0);
+            $"DNS, answered and reached of all asked in {Seconds} s with {restarts} restarts of the {what}", "questions", answered, asked, answered / asked, 1, restarts, 0);
     }
 
     private static async Task<(string Report, bool IsWhole)> Ask(LabCluster lab, int seconds)

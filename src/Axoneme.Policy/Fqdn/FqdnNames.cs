@@ -14,7 +14,7 @@ public sealed class FqdnNames
 {
     private readonly FqdnOptions _options;
     private readonly Action<IpAddress> _changed;
-    private readonly PatternIndex _index = new();
+    private readonly DnsPatternIndex<NamePattern> _index = new();
     private readonly Dictionary<DnsPattern, NamePattern> _patterns = [];
     private readonly Dictionary<string, KnownName> _names = [];
     private readonly Dictionary<IpAddress, KnownAddress> _addresses = [];
@@ -87,7 +87,7 @@ public sealed class FqdnNames
         name ??= new KnownName(text);
         if (!known)
         {
-            foreach (NamePattern pattern in _index.Find(text))
+            foreach (NamePattern pattern in _index.Find(text) ?? [])
             {
                 name.Patterns.Add(pattern);
                 pattern.Names.Add(name);
@@ -169,7 +169,7 @@ public sealed class FqdnNames
         known = new NamePattern(pattern) { References = 1 };
         _patterns.Add(pattern, known);
         PatternsVersion++;
-        _index.Add(known);
+        _index.Add(pattern, known);
         if (!pattern.IsName)
         {
             foreach (KnownName name in _names.Values.Where(n => pattern.Matches(n.Name)))
@@ -191,7 +191,7 @@ public sealed class FqdnNames
             return null;
         _patterns.Remove(pattern);
         PatternsVersion++;
-        _index.Remove(known);
+        _index.Remove(pattern);
         foreach (KnownName name in known.Names)
         {
             name.Patterns.Remove(known);
@@ -203,7 +203,7 @@ public sealed class FqdnNames
     }
 
     /// <summary>The patterns in use that the name matches.</summary>
-    internal IReadOnlyList<NamePattern> PatternsOf(string name) => _index.Find(name);
+    internal IReadOnlyList<NamePattern> PatternsOf(string name) => _index.Find(name) ?? [];
 
     internal IEnumerable<NamePattern> KnownPatterns => _patterns.Values;
 

@@ -45,4 +45,31 @@ public sealed class DnsPatternTests
         Assert.True(DnsPattern.TryParsePattern(string.Concat(Enumerable.Repeat("*a", 120)) + "b", out DnsPattern parsed, out _));
         Assert.False(parsed.Matches(new string('a', 250)));
     }
+
+    // A few labels and stars, so that many patterns match, and look like each other.
+    [Fact]
+    public void An_index_finds_what_trying_every_pattern_finds()
+    {
+        var random = new Random(11);
+        string[] labels = ["a", "ab", "b", "*", "a*", "*b", "**", "c"];
+        var patterns = new HashSet<DnsPattern> { DnsPattern.Everything };
+        var index = new DnsPatternIndex<string>();
+        index.Add(DnsPattern.Everything, "*");
+        for (int i = 0; i < 3_000; i++)
+        {
+            string text = string.Join('.', Enumerable.Range(0, random.Next(1, 5)).Select(_ => labels[random.Next(labels.Length)]));
+            if (random.Next(2) == 0 && DnsPattern.TryParsePattern(text, out DnsPattern pattern, out _))
+            {
+                if (patterns.Remove(pattern))
+                    index.Remove(pattern);
+                else if (patterns.Add(pattern))
+                    index.Add(pattern, pattern.Text);
+            }
+
+            string name = text.Replace("*", random.Next(2) == 0 ? "" : "ab", StringComparison.Ordinal).Trim('.').Replace("..", ".", StringComparison.Ordinal);
+            string[] expected = [.. patterns.Where(p => p.Matches(name)).Select(p => p.Text).Order(StringComparer.Ordinal)];
+            Assert.Equal(expected, (index.Find(name) ?? []).Order(StringComparer.Ordinal));
+            Assert.Equal(expected.Length > 0, index.Matches(name));
+        }
+    }
 }

@@ -24,7 +24,8 @@ public sealed class MessageTests
         new Forget(DnsPattern.Everything, 7),
         new LearnedAcknowledgement([1, 2]),
         new ProxyHello(10053, 1),
-        new CacheContents([new CachedMapping(7, "a.example", Pod, 2, 1, 1)], [new WrittenAddress(Server6, new SecurityIdentity(3))]),
+        new CacheContents([new CachedMapping(7, "a.example", Pod, 2, 1, 1)]),
+        new WrittenAddresses([new WrittenAddress(Server6, new SecurityIdentity(3))]),
         new CacheEnd(),
         new SyncRequest(8),
         new SyncReply(8),
@@ -76,7 +77,7 @@ public sealed class MessageTests
 
     [Theory]
     [InlineData("""{"kind":"learned","id":1}""", "mappings")]
-    [InlineData("""{"kind":"cache","mappings":[]}""", "written")]
+    [InlineData("""{"kind":"cache"}""", "mappings")]
     [InlineData("""{"kind":"queries","records":[{"time":1}],"lost":0}""", "endpoint")]
     [InlineData("""{"kind":"endpoints","upsert":[{"id":1,"identity":2,"addresses":[]}],"remove":[]}""", "rules")]
     [InlineData("""{"kind":"learned","id":1,"mappings":[{"endpoint":1,"name":"a","addresses":null,"ttl":1,"lookupTime":1}]}""", "addresses")]
