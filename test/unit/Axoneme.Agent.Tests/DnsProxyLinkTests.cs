@@ -94,7 +94,7 @@ public sealed class DnsProxyLinkTests : IAsyncDisposable
         Task serving = server.RunAsync(
             async (connection, cancellation) =>
             {
-                await connection.SendAsync(new CacheContents(cache, []), cancellation);
+                await connection.SendAsync(new CacheContents(cache), cancellation);
                 await connection.SendAsync(new CacheEnd(), cancellation);
                 _agent = connection;
                 while (await connection.ReceiveAsync(cancellation) is { } message)
