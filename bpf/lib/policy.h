@@ -161,6 +161,10 @@ static __always_inline int policy_lookup(void *map, __u32 identity, struct event
 		entry = wildcard;
 		is_wildcard = 1;
 	}
+	/* Where tiers pass, an entry without rules says that none of them decides. */
+	if (entry && (entry->flags & (POLICY_DENY | POLICY_NO_PROXY)) == POLICY_DENY &&
+	    !entry->cookie)
+		entry = 0;
 	if (entry) {
 		detail->policy_match = policy_match_of(entry, is_wildcard);
 		detail->policy_cookie = entry->cookie;

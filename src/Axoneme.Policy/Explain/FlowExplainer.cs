@@ -121,7 +121,8 @@ public sealed class FlowExplainer(ClusterModel model)
         (DecisionKind kind, IEnumerable<RuleOrigin> deciding) = verdict.Entry switch
         {
             _ when !policy.IsEnforced(direction) => (DecisionKind.Open, []),
-            null => (DecisionKind.DefaultDeny, rules.Where(r => r.Rule.DefaultDeny).Select(r => r.Rule.Origin)),
+            // Where tiers pass, an entry without rules says that none decides.
+            null or { Deny: true, Origins.Rules.IsEmpty: true } => (DecisionKind.DefaultDeny, rules.Where(r => r.Rule.DefaultDeny).Select(r => r.Rule.Origin)),
             { Deny: true } entry => (DecisionKind.Denied, entry.Origins.Rules),
             { Origins.Rules.IsEmpty: true } => (DecisionKind.AllowedByDefault, []),
             var entry => (DecisionKind.Allowed, entry.Origins.Rules),

@@ -161,7 +161,7 @@ public sealed partial class Node : IDisposable
 
     /// <summary>Adds entries; identity 0, protocol null and port null are wildcards. Takes effect on established connections by a revision.</summary>
     /// <returns>The key of the identity's own entry.</returns>
-    public static PolicyKey Rule(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint cookie = 0)
+    public static PolicyKey Rule(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint? cookie = null)
     {
         foreach (uint aggregate in identity == 0 ? new uint[] { 11, 12, 13, 14 } : [])
             Entry(pod, direction, aggregate, protocol, port, deny, precedence, cookie);
@@ -169,7 +169,7 @@ public sealed partial class Node : IDisposable
     }
 
     /// <summary>Adds one entry; identity 0 is then whoever has no class.</summary>
-    public static PolicyKey Entry(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint cookie = 0)
+    public static PolicyKey Entry(Pod pod, TrafficDirection direction, uint identity, byte? protocol = null, ushort? port = null, bool deny = false, uint? precedence = null, uint? cookie = null)
     {
         uint length = port is not null ? 64u : protocol is not null ? 48u : 40u;
         var key = new PolicyKey { PrefixLen = length, Identity = identity, Direction = (byte)direction, Protocol = protocol ?? 0, Port = port ?? 0 };
@@ -178,7 +178,8 @@ public sealed partial class Node : IDisposable
             Precedence = precedence ?? (deny ? 255u : 1u),
             Flags = deny ? (byte)PolicyFlags.Deny : (byte)0,
             PrefixLen = (byte)(length - 40),
-            Cookie = cookie,
+            // A denial without rules means that none decides.
+            Cookie = cookie ?? (deny ? 1u : 0),
         });
         return key;
     }

@@ -83,7 +83,8 @@ public sealed class PolicyOracleTests(ITestOutputHelper output)
             PolicyVerdict engine = PolicyEvaluator.Evaluate(_policy, direction, identity, packet.Protocol, packet.Port);
             Outcome outcome = Send(direction, identity, packet, sourcePort);
             string what = $"seed {_seed}: {direction} {packet} with identity {identity}, decided by {engine}: dropped {outcome.Dropped}";
-            Assert.True(outcome.Dropped is null or DropReason.PolicyDenied or DropReason.PolicyDeny, what);
+            DropReason refusal = engine.Entry is { Deny: true, Origins.Rules.IsEmpty: false } ? DropReason.PolicyDeny : DropReason.PolicyDenied;
+            Assert.True(outcome.Dropped is null || outcome.Dropped == refusal, what);
             Assert.True(expected == outcome.Dropped is null, what);
             // One event, of the endpoint under test; a direction that is open asks nobody.
             if (_policy.IsEnforced(direction))

@@ -74,6 +74,19 @@ public sealed class PolicyTests
         Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn).Verdict);
     }
 
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_denial_that_no_rule_asked_for_is_a_default_deny(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Node.Rule(c.Server, TrafficDirection.Ingress, 0);
+        Node.Rule(c.Server, TrafficDirection.Ingress, c.Client.Identity, deny: true, precedence: 1000, cookie: 0);
+        Outcome outcome = c.Node.Send(c.Client, Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Server, 80)));
+        Assert.Equal(DropReason.PolicyDenied, outcome.Dropped);
+        Event verdict = Assert.Single(outcome.Verdicts);
+        Assert.Equal(((byte)DropReason.PolicyDenied, (byte)PolicyMatch.None, 0u), (verdict.Reason, verdict.PolicyMatch, verdict.PolicyCookie));
+    }
+
     [Theory]
     [InlineData(7, 0)]
     [InlineData(99, 0)]

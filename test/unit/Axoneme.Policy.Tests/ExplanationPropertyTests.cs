@@ -37,6 +37,8 @@ public sealed class ExplanationPropertyTests(ITestOutputHelper output)
                     }
 
                     Assert.True(expected == decision.Allows, $"seed {seed}: {from} -> {to} {port}: {decision.Direction} of {decision.End} is {decision.Kind}");
+                    // Whoever is denied learns by whom, also where a tier passed before.
+                    Assert.True(decision.Allows || !decision.Deciding.IsEmpty, $"seed {seed}: {from} -> {to} {port}: {decision.Kind} by nobody");
                     nodes += decision.End.Kind == TrafficEndKind.Node ? 1 : 0;
                     allowed += expected ? 1 : 0;
                     denied += expected ? 0 : 1;
