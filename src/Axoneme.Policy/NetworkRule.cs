@@ -85,5 +85,5 @@ public sealed record PolicyDocument(PolicyObjectKey Key, ImmutableArray<NetworkR
             && (a.Peers ?? []).SequenceEqual(b.Peers ?? [])
             && a.Ports.SequenceEqual(b.Ports)
             && a with { Peers = b.Peers, Ports = b.Ports } == b
-            && a.Origin.Labels.Equals(b.Origin.Labels) && a.Origin.LogText == b.Origin.LogText;
+            && a.Origin.SaysTheSameAs(b.Origin);
 }

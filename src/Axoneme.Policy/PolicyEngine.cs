@@ -28,7 +28,11 @@ public sealed record PolicyUpdate(
     ulong Revision,
     ImmutableArray<EndpointPolicyChange> Endpoints,
     ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> PrefixUpserts,
-    ImmutableArray<IpPrefix> PrefixDeletes);
+    ImmutableArray<IpPrefix> PrefixDeletes)
+{
+    /// <summary>Rules that say what they said, under new labels or with another text for the log: no entry changes by that.</summary>
+    public ImmutableArray<RuleOrigin> Relabelled { get; init; } = [];
+}
 
 /// <summary>One selector as it stands: the rules whose subject or peer it is, and what it selects.</summary>
 public sealed record SelectorUse(
@@ -60,6 +64,7 @@ public sealed class PolicyEngine
     private readonly HashSet<RuleState> _namesPeerPorts = [];
     private readonly HashSet<SecurityIdentity> _deleteWhenUnused = [];
     private long _ruleCount;
+    private readonly Dictionary<RuleOrigin, RuleOrigin> _relabelled = [];
 
     // What the last update said about endpoints that moved to another subject since; null for those that are new.
     private readonly SortedDictionary<ushort, EndpointPolicy?> _moved = [];
@@ -132,6 +137,7 @@ public sealed class PolicyEngine
             AcquirePrefix(prefix);
         foreach (DnsPattern pattern in document.Rules.SelectMany(r => r.NamePatterns))
             _fqdn.Acquire(pattern);
+        NoteTexts(document.Rules, old);
         RuleState[] rules = [.. document.Rules.Select(r => new RuleState(r, ++_ruleCount, _selectors))];
         _documents[document.Key] = (document, rules);
         foreach (RuleState rule in rules)
@@ -143,6 +149,18 @@ public sealed class PolicyEngine
         }
 
         RemoveRules(old);
+    }
+
+    private void NoteTexts(ImmutableArray<NetworkRule> rules, RuleState[] old)
+    {
+        Dictionary<RuleOrigin, RuleOrigin> before = [];
+        foreach (RuleState rule in old)
+            before[rule.Rule.Origin] = rule.Rule.Origin;
+        foreach (RuleOrigin origin in rules.Select(r => r.Origin))
+        {
+            if (before.TryGetValue(origin, out RuleOrigin? known) && !known.SaysTheSameAs(origin))
+                _relabelled[origin] = origin;
+        }
     }
 
     public void DeletePolicy(PolicyObjectKey key)
@@ -295,7 +313,9 @@ public sealed class PolicyEngine
         (ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> prefixes, ImmutableArray<IpPrefix> gone) = TakePrefixChanges();
         if (changes.Count > 0 || !prefixes.IsEmpty || !gone.IsEmpty)
             Revision = revision;
-        return new PolicyUpdate(Revision, [.. changes.Values], prefixes, gone);
+        var update = new PolicyUpdate(Revision, [.. changes.Values], prefixes, gone) { Relabelled = [.. _relabelled.Values] };
+        _relabelled.Clear();
+        return update;
     }
 
     private (ImmutableArray<KeyValuePair<IpPrefix, SecurityIdentity>> Upserts, ImmutableArray<IpPrefix> Deletes) TakePrefixChanges()

@@ -51,6 +51,13 @@ public sealed record RuleOrigin(PolicyObjectKey Policy, string Uid, string Path,
 
     public override int GetHashCode() => HashCode.Combine(Policy, Uid, Path);
 
+    /// <summary>Also what is told about verdicts is the same.</summary>
+    public bool SaysTheSameAs(RuleOrigin other)
+    {
+        ArgumentNullException.ThrowIfNull(other);
+        return Equals(other) && Labels.Equals(other.Labels) && LogText == other.LogText;
+    }
+
     public int CompareTo(RuleOrigin? other)
     {
         if (other is null)
@@ -99,6 +106,13 @@ public sealed class RuleOrigins : IEquatable<RuleOrigins>
         if (Equals(other) || other.Rules.IsEmpty)
             return this;
         return Rules.IsEmpty ? other : new RuleOrigins([.. Rules.Concat(other.Rules).Distinct().Order()]);
+    }
+
+    /// <summary>The same rules with what is told about them now; this very set where none of them is among those.</summary>
+    public RuleOrigins WithTexts(IReadOnlyDictionary<RuleOrigin, RuleOrigin> current)
+    {
+        ArgumentNullException.ThrowIfNull(current);
+        return Rules.Any(current.ContainsKey) ? new RuleOrigins([.. Rules.Select(r => current.GetValueOrDefault(r, r))]) : this;
     }
 
     public bool Equals(RuleOrigins? other)

@@ -19,6 +19,20 @@ internal sealed class CookieIndex
             Learn(entry);
     }
 
+    /// <summary>Rules that are called by new labels or log another text, while their entries stay as they are.</summary>
+    public void Relabel(IReadOnlyCollection<RuleOrigin> rules)
+    {
+        if (rules.Count == 0)
+            return;
+        Dictionary<RuleOrigin, RuleOrigin> current = rules.ToDictionary(r => r);
+        foreach ((uint cookie, RuleOrigins origins) in _origins)
+        {
+            RuleOrigins told = origins.WithTexts(current);
+            if (!ReferenceEquals(told, origins))
+                _origins[cookie] = told;
+        }
+    }
+
     /// <summary>Keeps the index bounded. Called under the engine's lock.</summary>
     public void Trim(PolicyEngine engine)
     {

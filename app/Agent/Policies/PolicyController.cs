@@ -229,6 +229,7 @@ internal sealed class PolicyController
             Cookies.Learn(change.ShadowDelta);
         }
 
+        Cookies.Relabel(update.Relabelled);
         Cookies.Trim(_engine);
         DefaultDenies.Learn(_engine);
         _updates.Writer.TryWrite((new EngineChange(update), done));

@@ -78,6 +78,36 @@ public sealed class VerdictAttributionTests
     }
 
     [Fact]
+    public void Labels_and_log_text_that_change_alone_are_told_from_then_on()
+    {
+        NetworkRule rule = Rule("named") with { Peers = null };
+        var controller = new PolicyController(new PolicyEngine(PolicyOptions.Default), new Ipcache.Ipcache());
+        var attribution = new VerdictAttribution(controller.Cookies, controller.DefaultDenies);
+        _ = controller.ChangeAsync(engine => engine.UpsertEndpoint(Database, new SecurityIdentity(20001), Labels));
+        _ = controller.ReleaseAsync();
+        Write("for finance", "k8s:team=old");
+        uint cookie = controller.Read(e => e.FindEndpoint(Database)!.Entries.Values.Select(v => v.Origins.Cookie).First(c => c != 0));
+        EndpointPolicy before = controller.Read(e => e.FindEndpoint(Database)!);
+        Assert.Equal(["for finance"], attribution.OfCookie(cookie)!.Logs);
+        Write("for audit", "k8s:team=new");
+        // No entry is another one, so nothing is written again.
+        Assert.Same(before, controller.Read(e => e.FindEndpoint(Database)!));
+        FlowAttribution allowed = attribution.OfCookie(cookie)!;
+        FlowAttribution closed = attribution.OfDefault(Database, TrafficDirection.Ingress, withShadow: false)!;
+        foreach (FlowAttribution told in new[] { allowed, closed })
+        {
+            Assert.Equal(["for audit"], told.Logs);
+            Assert.Equal(["k8s:team=new"], Assert.Single(told.Policies).Labels);
+        }
+
+        void Write(string log, string label)
+        {
+            RuleOrigin origin = rule.Origin with { LogText = log, Labels = LabelSet.Parse(label) };
+            _ = controller.ChangeAsync(engine => engine.UpsertPolicy(new PolicyDocument(origin.Policy, [rule with { Origin = origin }])));
+        }
+    }
+
+    [Fact]
     public void Cookies_are_known_before_the_policy_is_published()
     {
         var controller = new PolicyController(new PolicyEngine(PolicyOptions.Default), new Ipcache.Ipcache());
