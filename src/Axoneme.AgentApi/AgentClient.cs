@@ -17,6 +17,11 @@ public sealed class AgentClient : IDisposable
 {
     public const string DefaultAddress = "unix:///var/run/cilium/cilium.sock";
 
+    /// <summary>The address that is meant when none is said has somebody behind it, as far as can be seen without asking.</summary>
+    public static bool IsThere
+        => (Environment.GetEnvironmentVariable("CILIUM_SOCK") ?? DefaultAddress) is var address
+            && (!address.StartsWith("unix://", StringComparison.Ordinal) || File.Exists(address["unix://".Length..]));
+
     private readonly HttpClient _http;
     private readonly string _address;
 

@@ -27,6 +27,7 @@ internal sealed class ExplainCommand(TextWriter output)
         flags.Value("from", v => _from = v, "END", "who opens the connection: NAMESPACE/POD, an address, or an entity such as world")
             .Value("to", v => _to = v, "END", "who gets it: as above, or svc/NAMESPACE/SERVICE, or a DNS name")
             .Value("port", v => _port = v, "PORT", "80/tcp, http/tcp, 53/udp, 8/icmp (the type)", 'p')
+            .Value("kubeconfig", v => _source.Kubeconfig = v, "FILE", "take the objects from the Kubernetes API")
             .Value("dns-query", v => _name = v, "NAME", "say whether a question for this DNS name is answered; --to is the server, and the cluster's without it")
             .Value("output", v => _format = v, "FORMAT", "text or json", 'o')
             .Value("expect", v => _expected = v, "VERDICT", "allowed or denied: exit with 1 when it is the other");
@@ -38,8 +39,10 @@ internal sealed class ExplainCommand(TextWriter output)
         }
 
         Validate(rest);
-        ClusterObjects objects = await _source.ReadAsync("", cancellation).ConfigureAwait(false);
+        ClusterObjects objects = await _source.ReadAsync("", [_from, _to], cancellation).ConfigureAwait(false);
         (Explanation explanation, VerdictChange? change) = Compute(objects);
+        if (_source.Asked.Length > 0)
+            explanation = explanation with { Notes = [.. explanation.Notes, $"as {_source.Asked} sees it"] };
         if (_format == "json")
             output.WriteLine(ExplanationJson.Of(explanation, change).ToJsonString(Indented));
         else

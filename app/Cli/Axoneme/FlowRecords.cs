@@ -16,6 +16,8 @@ internal sealed class FlowRecords(TimeProvider time)
     private readonly List<string> _files = [];
     private TimeSpan? _last;
 
+    public string? Kubeconfig => _server.Kubeconfig;
+
     public void AddTo(FlagSet flags)
     {
         _server.AddTo(flags);
@@ -35,19 +37,40 @@ internal sealed class FlowRecords(TimeProvider time)
         }
 
         if (_files.Count == 0)
-            await ReadServerAsync(history, cancellation).ConfigureAwait(false);
+            await ReadServersAsync(history, cancellation).ConfigureAwait(false);
         if (history.Records == 0)
             throw new UserErrorException("there is no flow in the record");
         return history;
     }
 
-    private async Task ReadServerAsync(FlowHistory history, CancellationToken cancellation)
+    // A relay has the flows of all nodes; a lab has none, but its nodes are all here.
+    private async Task ReadServersAsync(FlowHistory history, CancellationToken cancellation)
     {
-        using GrpcChannel channel = _server.Connect();
+        if (!_server.IsAnywhere || RunningLab.Find() is not { } lab)
+        {
+            await ReadServerAsync(history, _server.Server, cancellation).ConfigureAwait(false);
+            return;
+        }
+
+        foreach (LabNode node in lab.Nodes)
+            await ReadServerAsync(history, node.HubbleAddress, cancellation).ConfigureAwait(false);
+    }
+
+    private async Task ReadServerAsync(FlowHistory history, string server, CancellationToken cancellation)
+    {
+        using GrpcChannel channel = _server.Connect(server);
         var request = new GetFlowsRequest { Since = Timestamp.FromDateTimeOffset(time.GetUtcNow() - _last!.Value) };
-        await using var stream = await channel.ServerStreamAsync(Axoneme.Hubble.ObserverMethods.GetFlows, request, cancellation: cancellation).ConfigureAwait(false);
-        while (await stream.ReadAsync().ConfigureAwait(false) is { } response)
-            Add(history, response);
+        try
+        {
+            await using var stream = await channel.ServerStreamAsync(Axoneme.Hubble.ObserverMethods.GetFlows, request, cancellation: cancellation).ConfigureAwait(false);
+            while (await stream.ReadAsync().ConfigureAwait(false) is { } response)
+                Add(history, response);
+        }
+        catch (GrpcException e)
+        {
+            throw new UserErrorException(
+                $"the Hubble server at {server}: {e.Message}\nRun this on a node or beside a lab, or give --server ADDRESS (of a relay), or the flows themselves with --flows FILE.");
+        }
     }
 
     public static void Add(FlowHistory history, GetFlowsResponse response)

@@ -37,8 +37,9 @@ internal sealed class RehearseCommand(TextWriter output, TimeProvider time)
             throw new UserErrorException("nothing to rehearse: give -f FILE or --delete KIND/NS/NAME");
         if (_format is not ("text" or "json"))
             throw new UserErrorException($"unknown output format \"{_format}\": text or json");
+        _source.Kubeconfig = _records.Kubeconfig;
         FlowHistory history = await _records.ReadAsync(cancellation).ConfigureAwait(false);
-        ClusterObjects before = await _source.ReadAsync(history.ClusterName, cancellation).ConfigureAwait(false);
+        ClusterObjects before = await _source.ReadAsync(history.ClusterName, [], cancellation).ConfigureAwait(false);
         ClusterObjects after = Change(before);
         return Report(new Rehearsal(before, after), history);
     }

@@ -35,8 +35,9 @@ internal sealed class SuggestCommand(TextWriter output, TextWriter errors, TimeP
             throw new UserErrorException("--namespace is missing");
         if (_kind is not ("cnp" or "netpol"))
             throw new UserErrorException($"--kind: \"{_kind}\" is not one of cnp, netpol");
+        _source.Kubeconfig = _records.Kubeconfig;
         FlowHistory history = await _records.ReadAsync(cancellation).ConfigureAwait(false);
-        ClusterObjects objects = await _source.ReadAsync(history.ClusterName, cancellation).ConfigureAwait(false);
+        ClusterObjects objects = await _source.ReadAsync(history.ClusterName, [], cancellation).ConfigureAwait(false);
         var options = new SuggestionOptions { Namespace = _namespace, Workload = _workload, Kubernetes = _kind == "netpol", IncludeDenied = _includeDenied };
         return Write(new PolicySuggester(objects, options).Suggest(history), history);
     }

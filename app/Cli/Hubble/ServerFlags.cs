@@ -25,6 +25,11 @@ internal sealed class ServerFlags
 
     public bool Debug => IsTrue("debug");
 
+    /// <summary>Nobody said which server, and this node has none.</summary>
+    public bool IsAnywhere => Value("server") is null && !File.Exists(LocalSocket);
+
+    public string? Kubeconfig => Value("kubeconfig");
+
     /// <summary>The given server, else the agent of this node if there is one, else a forwarded relay.</summary>
     public string Server => Value("server") ?? (File.Exists(LocalSocket) ? $"unix://{LocalSocket}" : "localhost:4245");
 
@@ -53,11 +58,14 @@ internal sealed class ServerFlags
     }
 
     /// <exception cref="UserErrorException">Flags contradict each other, or a file cannot be read.</exception>
-    public GrpcChannel Connect()
+    public GrpcChannel Connect() => Connect(Server);
+
+    /// <exception cref="UserErrorException">Flags contradict each other, or a file cannot be read.</exception>
+    public GrpcChannel Connect(string server)
     {
         if (IsTrue("port-forward"))
             throw new UserErrorException(ForwardingHint());
-        bool isTls = IsTrue("tls") || Server.StartsWith("tls://", StringComparison.Ordinal);
+        bool isTls = IsTrue("tls") || server.StartsWith("tls://", StringComparison.Ordinal);
         (string? user, string? password) = (Value("basic-auth-username"), Value("basic-auth-password"));
         (string? certificate, string? key) = (Value("tls-client-cert-file"), Value("tls-client-key-file"));
         if (certificate is null != key is null)
@@ -72,7 +80,7 @@ internal sealed class ServerFlags
         {
             return new GrpcChannel(new GrpcChannelOptions
             {
-                Target = Server,
+                Target = server,
                 Tls = isTls ? Tls(certificate, key) : null,
                 Metadata = user is null ? [] : [new("authorization", $"Basic {Convert.ToBase64String(Encoding.UTF8.GetBytes($"{user}:{password}"))}")],
             });
