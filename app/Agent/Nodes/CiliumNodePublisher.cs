@@ -98,10 +98,14 @@ internal sealed class CiliumNodePublisher(KubernetesClient client, ClusterState 
         };
     }
 
-    private static bool IsSame(CiliumNode present, CiliumNode desired)
+    internal static bool IsSame(CiliumNode present, CiliumNode desired)
         => (present.Spec.Addresses ?? []).SequenceEqual(desired.Spec.Addresses!)
             && (present.Spec.Ipam?.PodCIDRs ?? []).SequenceEqual(desired.Spec.Ipam!.PodCIDRs!)
-            && (desired.Metadata.Labels ?? NoLabels).All(l => present.Metadata.Label(l.Key) == l.Value);
+            && (desired.Metadata.Labels is not { } labels || HaveSame(labels, present.Metadata.Labels ?? NoLabels));
+
+    // Policies of other nodes select by these labels: one that the Node has lost must not stay.
+    private static bool HaveSame(IReadOnlyDictionary<string, string> labels, IReadOnlyDictionary<string, string> present)
+        => labels.Count == present.Count && labels.All(l => present.TryGetValue(l.Key, out string? value) && value == l.Value);
 
     private static CiliumNode Merge(CiliumNode present, CiliumNode desired) => present with
     {

@@ -68,6 +68,9 @@ public sealed class TargetTests
         await ApplyAll<ushort, EndpointPolicy>(target, next);
         Assert.True(target.IsSame(next, target.Read(42)!));
         Assert.False(target.IsSame(policy, target.Read(42)!));
+        Assert.Equal((2u, 2u), (target.Read(42)!.Revision, target.LatestRevision()));
+        // Under another revision it is the same policy: after a restart nothing is judged again for that.
+        Assert.True(target.IsSame(next with { Revision = 9 }, target.Read(42)!));
         Assert.Equal([(ushort)42], (await target.ReadActualAsync(Cancellation)).Keys);
 
         await target.DeleteAsync([42], new(), Cancellation);

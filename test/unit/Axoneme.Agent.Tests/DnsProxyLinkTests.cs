@@ -153,6 +153,10 @@ public sealed class DnsProxyLinkTests : IAsyncDisposable
         await _agent!.SendAsync(new Learned(9, [new LearnedName(4, "a.example.org", [Server], 60, now)]), _stop.Token);
         while (_ipcache.Find(Server) is null)
             await Task.Delay(1, _stop.Token);
+        // What is said behind the question comes first as long as its addresses are not there.
+        Assert.True(DnsPattern.TryParseName("other.test", out DnsPattern other, out _));
+        await _link.ForgetAsync(new Forget(other), _stop.Token);
+        Assert.IsType<Forget>(await _told.Reader.ReadAsync(_stop.Token));
         Assert.Equal(0, _told.Reader.Count);
         kernel.SetResult();
         Assert.Equal([9L], (await ToldAsync<LearnedAcknowledgement>()).Ids);

@@ -54,6 +54,17 @@ public sealed class HostPolicyGateTests
     }
 
     [Fact]
+    public void Rules_that_are_only_computed_need_not_prove_themselves()
+    {
+        CiliumClusterwideNetworkPolicy shadow = JsonSerializer.Deserialize(
+            $$$"""{"metadata":{"name":"s","uid":"u","annotations":{"policy.cilium.io/enforcement":"shadow"}},"spec":{{{Closed}}}}""",
+            KubernetesJson.Default.CiliumClusterwideNetworkPolicy)!;
+        Assert.True(_repository.Upsert(shadow).Shadow);
+        Assert.Null(_trial.Version);
+        Assert.True(Admits());
+    }
+
+    [Fact]
     public void Version_on_trial_is_in_force_and_after_a_roll_back_the_confirmed_one()
     {
         Write("p", Open);

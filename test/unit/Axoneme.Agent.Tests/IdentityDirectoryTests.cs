@@ -64,6 +64,17 @@ public sealed class IdentityDirectoryTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Of_several_numbers_for_the_same_labels_the_smallest_is_used()
+    {
+        var labels = new Dictionary<string, string> { ["k8s:app"] = "twice" };
+        foreach (string number in (string[])["2001", "2000", "2002"])
+            _directory.Upsert(new CiliumIdentity { Metadata = new ObjectMeta { Name = number }, SecurityLabels = labels });
+        Assert.Equal(2000u, (await _directory.AllocateAsync(LabelSet.Parse("k8s:app=twice"), Cancelled)).Value);
+        _directory.Delete(new ResourceName("2000"));
+        Assert.Equal(2001u, _directory.Find(LabelSet.Parse("k8s:app=twice"))!.Value.Value);
+    }
+
+    [Fact]
     public async Task Where_the_operator_was_faster_the_labels_get_another_identity()
     {
         await Identities.DeleteAsync(Name, null, Cancelled);

@@ -67,6 +67,22 @@ public sealed class FqdnTests
         Assert.Equal("fqdn:*.example.com,fqdn:api.example.com,reserved:world-ipv4", engine.FindIdentity(_ipcache[IpPrefix.Single(One)])!.Labels.ToString());
     }
 
+    [Theory]
+    [InlineData(5, 59, true)]
+    [InlineData(5, 60, false)]
+    [InlineData(90, 89, true)]
+    [InlineData(90, 90, false)]
+    public void Address_stays_for_the_minimal_time_even_if_its_answer_says_less(int ttl, int later, bool stays)
+    {
+        PolicyEngine engine = Engine(new FqdnOptions { MinimalTtl = TimeSpan.FromSeconds(60), IdleGrace = TimeSpan.Zero });
+        engine.UpsertPolicy(Document("a", Name("example.com")));
+        engine.Names.Learn("example.com", [One], 1, Start, TimeSpan.FromSeconds(ttl));
+        Commit(engine);
+        engine.Names.Expire(Start.AddSeconds(later), new HashSet<IpAddress>());
+        Commit(engine);
+        Assert.Equal(stays, Allows(engine, One));
+    }
+
     [Fact]
     public void Addresses_with_the_same_names_share_an_identity()
     {
