@@ -21,13 +21,14 @@ static __always_inline _Bool identity_is_remote_node(__u32 identity)
 	       identity >> IDENTITY_SCOPE_SHIFT == IDENTITY_SCOPE_REMOTE_NODE;
 }
 
-/* The identity that the other node gave. Its own "host" is a remote node to us, which of them says
- * our table; where it knows none, our table has the word.
+/* The identity that the other node gave. Itself it calls "host" or a remote node; which of them it
+ * is to us says our table. Where it knows none, our table has the word.
  */
 static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *flow,
 					    const enum family family)
 {
 	struct bpf_tunnel_key key = {};
+	_Bool is_node;
 	__u32 known;
 
 	/* The outer family differs from the inner one at will; the flag only selects a member. */
@@ -35,10 +36,12 @@ static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *
 	    bpf_skb_get_tunnel_key(skb, &key, sizeof(key), BPF_F_TUNINFO_IPV6) < 0)
 		return DROP(DROP_ERROR_RETRIEVING_TUNNEL_KEY);
 	flow->source_identity = key.tunnel_id;
-	if (flow->source_identity != IDENTITY_HOST && flow->source_identity != IDENTITY_UNKNOWN)
+	is_node =
+	    flow->source_identity == IDENTITY_HOST || flow->source_identity == IDENTITY_REMOTE_NODE;
+	if (!is_node && flow->source_identity != IDENTITY_UNKNOWN)
 		return 0;
 	known = ipcache_identity(ipcache_find(&flow->packet.source, family), family);
-	if (flow->source_identity == IDENTITY_HOST && !identity_is_remote_node(known))
+	if (is_node && !identity_is_remote_node(known))
 		known = IDENTITY_REMOTE_NODE;
 	flow->source_identity = known;
 	return 0;

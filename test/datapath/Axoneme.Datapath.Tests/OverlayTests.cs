@@ -29,12 +29,22 @@ public sealed class OverlayTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
-    public void Another_nodes_own_packets_are_of_a_remote_node(Family f)
+    public void Another_nodes_own_packets_are_of_a_remote_node_and_of_the_one_that_our_table_knows(Family f)
     {
-        const uint Host = 1, RemoteNode = 6;
+        const uint Host = 1, RemoteNode = 6, WithLabels = 0x02000007;
         using var c = new Cluster(f, tunnel: true);
-        Outcome outcome = Arrive(c, Packet.TcpFrom(f.At(f.RemoteNode, 40000), f.At(f.Server, 80)), Host);
-        Assert.Equal(RemoteNode, outcome.Events.Last(e => e.Type == (byte)EventType.Trace).SourceIdentity);
+        Packet syn = Packet.TcpFrom(f.At(f.RemoteNode, 40000), f.At(f.Server, 80));
+        Assert.Equal(RemoteNode, Seen(Host));
+        Assert.Equal(RemoteNode, Seen(RemoteNode));
+        c.Node.AddIdentity(f.RemoteNode, WithLabels);
+        Assert.Equal(WithLabels, Seen(Host));
+        Assert.Equal(WithLabels, Seen(RemoteNode));
+
+        uint Seen(uint sent)
+        {
+            syn = syn with { FromPort = (ushort)(syn.FromPort + 1) };
+            return Arrive(c, syn, sent).Events.Last(e => e.Type == (byte)EventType.Trace).SourceIdentity;
+        }
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
