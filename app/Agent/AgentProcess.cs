@@ -75,7 +75,7 @@ internal sealed class AgentProcess(
         using var names = new NodeNames(options, control, endpoints.Tables.Endpoints, datapath, loggers);
         names.Restore();
         RestorePrefixIdentities(control, datapath);
-        HostFirewall? firewall = await RestoreHostPolicyAsync(control, node, host, datapath, cancellation);
+        HostFirewall? firewall = await RestoreHostPolicyAsync(control, node, endpoints.Tables, datapath, cancellation);
         control.Policies.RevisionBase = new PolicyTarget(datapath.Maps).LatestRevision();
 
         control.NodeConditions.Register(PolicyMapForecast.Topic);
@@ -183,7 +183,7 @@ internal sealed class AgentProcess(
             attachment,
             loggers.CreateLogger<EndpointLifecycle>());
         lifecycle.Reserve(host.Id);
-        tables.PublishHost(node, options.HostFirewall.Enabled ? Uplinks.Addresses(datapath) : []);
+        tables.PublishHost(node, options.HostFirewall.Enabled ? Uplinks.Addresses(datapath.Netlink, datapath.Options.Devices) : []);
         var report = new DatapathReport();
         await lifecycle.RestoreAsync(report);
         _log.LogInformation("Endpoints: {Report}", report);
@@ -209,7 +209,7 @@ internal sealed class AgentProcess(
         CancellationToken cancellation)
     {
         Reconciler<ushort, Datapath.EndpointPolicy> policies = reconciliation.Start(
-            control.Policies.Table, new PolicyTarget(datapath.Maps, options.Policies.LockdownOnOverflow), cancellation);
+            control.Policies.Table, new PolicyTarget(datapath.Maps, options.Policies.LockdownOnOverflow, endpoints.Tables.Host!.Id), cancellation);
         control.Policies.WhenInKernelAsync = policies.WaitAsync;
         Reconciler<IpAddress, EndpointMapEntry> addresses =
             reconciliation.Start(endpoints.Tables.Addresses, new EndpointMapTarget(datapath.Maps), cancellation);
@@ -310,13 +310,15 @@ internal sealed class AgentProcess(
 
     /// <summary>The node's own policy, before objects come in. Null where the host firewall is off.</summary>
     private async Task<HostFirewall?> RestoreHostPolicyAsync(
-        ControlPlane control, LocalNode node, HostEndpoint host, NodeDatapath datapath, CancellationToken cancellation)
+        ControlPlane control, LocalNode node, EndpointTables tables, NodeDatapath datapath, CancellationToken cancellation)
     {
+        HostEndpoint host = tables.Host!;
         HostFirewall? firewall = options.HostFirewall.Enabled ? new HostFirewall(control, options, host, () => Connect(options), loggers) : null;
         if (firewall is not null)
         {
             await firewall.RestoreAsync(datapath.Maps, cancellation);
-            firewall.Start(_modules, cancellation);
+            var uplinks = new UplinkFollower(datapath.Options.Devices, node, tables, loggers.CreateLogger<UplinkFollower>());
+            firewall.Start(_modules, uplinks, cancellation);
         }
 
         void Relabelled() => firewall?.Relabelled();

@@ -233,9 +233,11 @@ static __always_inline _Bool admit_is_other(const struct ct_entry *entry, const 
 	       unlikely(flow->flags & (FLOW_NODE_PORT | FLOW_DSR) && !forward);
 }
 
-/* delivered: the packet comes from the node's stack, where the proxy is as well. */
-static __always_inline int admit_packet(struct __sk_buff *skb, struct flow *flow,
-					const _Bool delivered, const enum family family)
+/* One lookup finds the packet's connection in either direction; policy is asked for new ones.
+ * services: a new one may be a service's. As flow_admit(), before answers are turned.
+ */
+static __always_inline int admit_track(struct __sk_buff *skb, struct flow *flow,
+				       const _Bool services, const enum family family)
 {
 	const __u32 now_s = clock_s();
 	union ct_key key = {};
@@ -250,10 +252,20 @@ static __always_inline int admit_packet(struct __sk_buff *skb, struct flow *flow
 		   (result = icmp_is_related(skb, flow, now_s, family))) {
 		result = result == ICMP_RELATED_PROXY ? ADMIT_TO_SOCKET : 0;
 	} else {
-		dsr_recall(flow, family);
+		if (services)
+			dsr_recall(flow, family);
 		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
 					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	}
+	return result;
+}
+
+/* delivered: the packet comes from the node's stack, where the proxy is as well. */
+static __always_inline int admit_packet(struct __sk_buff *skb, struct flow *flow,
+					const _Bool delivered, const enum family family)
+{
+	int result = admit_track(skb, flow, 1, family);
+
 	if (unlikely(result) && (result < 0 || !delivered || result == ADMIT_TO_NODE))
 		return result;
 	result = lb_reverse(skb, flow, family);

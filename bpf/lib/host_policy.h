@@ -17,25 +17,12 @@
  * the deepest chain of calls uses the whole stack.
  */
 
-/* As flow_admit(), without the answers of services, which are no concern of the node's stack. */
+/* Whose answers services turn is no concern of the node's stack, and it holds the proxy. */
 static __always_inline int host_track(struct __sk_buff *skb, struct flow *flow,
 				      const enum family family)
 {
-	const __u32 now_s = clock_s();
-	union ct_key key = {};
-	_Bool low = ct_key_of(&key, &flow->packet, CT_SCOPE_FLOW, family);
-	struct ct_entry *entry = ct_find(&key, now_s, family);
-	_Bool forward = entry && !!(entry->flags & CT_LOW_INITIATES) == low;
-	int result;
+	int result = admit_track(skb, flow, 0, family);
 
-	if (likely(entry) && !admit_is_other(entry, flow, forward))
-		result = admit_established(skb, flow, entry, forward, now_s);
-	else if (flow->packet.flags & PACKET_ICMP_ERROR &&
-		 icmp_is_related(skb, flow, now_s, family))
-		result = 0;
-	else
-		result = family == IPV4 ? admit_new4(skb, flow, &key.ip4, low, now_s)
-					: admit_new6(skb, flow, &key.ip6, low, now_s);
 	return result < 0 ? result : 0;
 }
 

@@ -17,7 +17,11 @@ namespace Axoneme.Datapath;
 /// Whether an endpoint whose policy has no room loses its established connections too (enable-endpoint-lockdown-on-policy-overflow), not only
 /// new ones.
 /// </param>
-public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = false) : IReconcileTarget<ushort, EndpointPolicy>
+/// <param name="node">
+/// Number of the node as an endpoint, 0 for none: a policy of the node that has no room leaves the one of before in force, because nobody could
+/// reach a closed node to mend it.
+/// </param>
+public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = false, ushort node = 0) : IReconcileTarget<ushort, EndpointPolicy>
 {
     private readonly PolicySlots _enforced = new(maps, maps.PolicyMaps, "cilium_policy_v2_");
     private readonly PolicySlots _shadow = new(maps, maps.ShadowPolicyMaps, "cilium_policy_shadow_");
@@ -189,6 +193,12 @@ public sealed class PolicyTarget(DatapathMaps maps, bool lockdownOnOverflow = fa
     /// </summary>
     private void Close(EndpointPolicy policy, ReconcileFailures<ushort> failures)
     {
+        if (policy.EndpointId == node)
+        {
+            failures.Add(policy.EndpointId, $"{NoRoom(policy.Entries.Count)}: the node's policy of before stays in force");
+            return;
+        }
+
         _enforced.Ensure(policy.EndpointId);
         maps.PolicyStates.TryLookup(policy.EndpointId, out PolicyState state);
         uint revision = lockdownOnOverflow || state.Revision == 0 ? policy.Revision : state.Revision;

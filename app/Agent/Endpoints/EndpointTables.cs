@@ -15,6 +15,9 @@ internal sealed class EndpointTables
 
     private readonly Ipcache.Ipcache _ipcache;
 
+    // Changed by whoever follows the node's devices, one call after the other.
+    private HashSet<IpAddress> _hostAddresses = [];
+
     public EndpointTables(Ipcache.Ipcache ipcache)
     {
         _ipcache = ipcache;
@@ -50,12 +53,20 @@ internal sealed class EndpointTables
     /// <summary>The node itself as an endpoint. It is none of <see cref="Endpoints"/>, which have interfaces; null until it is known.</summary>
     public HostEndpoint? Host { get; set; }
 
-    /// <summary>The node's own addresses: delivered by the host's stack.</summary>
+    /// <summary>The node's own addresses: delivered by the host's stack. Those of an earlier call that are not among them go.</summary>
     /// <param name="node">Its addresses in the cluster.</param>
     /// <param name="others">Further ones that its devices have.</param>
     public void PublishHost(LocalNode node, IEnumerable<IpAddress> others)
     {
-        foreach (IpAddress address in node.NodeAddresses.Concat(node.Routers).Concat(others).Distinct())
+        HashSet<IpAddress> before = _hostAddresses;
+        _hostAddresses = [.. node.NodeAddresses.Concat(node.Routers).Concat(others)];
+        foreach (IpAddress gone in before.Except(_hostAddresses))
+        {
+            Addresses.Remove(gone);
+            _ipcache.Remove(IpPrefix.Single(gone), IpcacheSource.Node, node.Name);
+        }
+
+        foreach (IpAddress address in _hostAddresses.Except(before))
         {
             Addresses.Upsert(new EndpointMapEntry(address) { IsHost = true, Identity = SecurityIdentity.Host });
             _ipcache.Set(new IpcacheRecord(IpPrefix.Single(address), SecurityIdentity.Host, Node: null, IpcacheSource.Node, node.Name));

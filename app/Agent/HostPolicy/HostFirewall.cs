@@ -22,6 +22,8 @@ internal sealed class HostFirewall
     private readonly HostPolicyGuard _guard;
     private readonly ILogger _log;
     private PolicyTarget? _kernel;
+    private UplinkFollower? _uplinks;
+    private uint _room = uint.MaxValue;
 
     /// <param name="control">Policies and the API.</param>
     /// <param name="options">Of the agent.</param>
@@ -37,13 +39,17 @@ internal sealed class HostFirewall
         var trial = new HostPolicyTrial(_options.ConfirmTimeout);
         _gate = new HostPolicyGate(trial, () => host.Labels);
         var checks = new HostPolicyChecks(_options, control.Ipcache, control.Policies, connect, new HostPolicyReach((uint)options.ClusterId));
-        var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events, control.NodeConditions, IsInKernel);
+        var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events, control.NodeConditions, NotInKernel);
         control.NodeConditions.Register(HostPolicyGuard.Topic);
         _guard = new HostPolicyGuard(parts, host.Id, control.Engine, TimeProvider.System, log);
     }
 
     /// <summary>What users should know about the node's policy; null when there is nothing to say.</summary>
-    public string? Status => _guard.Status;
+    public string? Status => (_guard.Status, _uplinks?.Warning) switch
+    {
+        ({ } policy, { } devices) => $"{policy}; {devices}",
+        var (policy, devices) => policy ?? devices,
+    };
 
     /// <summary>The labels of the node have changed. Inside a change of the policies.</summary>
     public void Relabelled() => _gate.Relabelled();
@@ -54,7 +60,8 @@ internal sealed class HostFirewall
         SavedHostPolicy saved = _file.Load();
         if (await TryGoBackAsync(saved, maps, cancellation))
             _log.LogWarning("The agent ended while the node's policy was on trial: the confirmed one is in force until the API was asked");
-        _kernel = new PolicyTarget(maps);
+        _kernel = new PolicyTarget(maps, node: _host.Id);
+        _room = maps.PolicyEntries;
         _guard.Restore(saved, _kernel.Read(_host.Id));
         _control.Repository.Amend = _gate.Amend;
         // Held back by the controller until rules and identities are complete.
@@ -66,7 +73,12 @@ internal sealed class HostFirewall
         });
     }
 
-    public void Start(Modules modules, CancellationToken cancellation) => modules.Start(HostPolicyGuard.ModuleName, _guard.RunAsync, cancellation);
+    public void Start(Modules modules, UplinkFollower uplinks, CancellationToken cancellation)
+    {
+        _uplinks = uplinks;
+        modules.Start(HostPolicyGuard.ModuleName, _guard.RunAsync, cancellation);
+        modules.Start(UplinkFollower.ModuleName, uplinks.RunAsync, cancellation);
+    }
 
     /// <summary>All policy objects are known.</summary>
     public void Open() => _ = _control.Policies.ChangeAsync(_ => _guard.Open());
@@ -78,13 +90,18 @@ internal sealed class HostFirewall
             _log.LogWarning("The agent ends while the node's policy is on trial: the confirmed one is in force again");
     }
 
-    private bool IsInKernel(EndpointPolicy policy) => _kernel?.Read(_host.Id) is { } actual && _kernel.IsSame(policy, actual);
+    private string? NotInKernel(EndpointPolicy policy)
+    {
+        if (policy.Entries.Count > _room)
+            return $"its {policy.Entries.Count} entries do not fit into the {_room} of the policy map (bpf-policy-map-max)";
+        return _kernel?.Read(_host.Id) is { } actual && _kernel.IsSame(policy, actual) ? null : "the kernel did not take it";
+    }
 
     private async Task<bool> TryGoBackAsync(SavedHostPolicy saved, DatapathMaps maps, CancellationToken cancellation)
     {
         if (saved.Trial is not { } trial)
             return false;
-        var target = new PolicyTarget(maps);
+        var target = new PolicyTarget(maps, node: _host.Id);
         var failures = new ReconcileFailures<ushort>();
         EndpointPolicy confirmed = trial.Confirmed(_host.Id, target.LatestRevision() + 1);
         await target.ApplyAsync([confirmed], failures, cancellation);

@@ -14,6 +14,7 @@ using EndpointPolicy = Axoneme.Datapath.EndpointPolicy;
 namespace Axoneme.Agent.HostPolicy;
 
 /// <summary>What the guard works with.</summary>
+/// <param name="NotInKernel">Why the kernel does not have the node's policy, in words; null: it has.</param>
 internal sealed record HostPolicyParts(
     HostPolicyTrial Trial,
     HostPolicyGate Gate,
@@ -23,7 +24,7 @@ internal sealed record HostPolicyParts(
     ClusterState Cluster,
     EventRecorder Events,
     NodeConditions Conditions,
-    Func<EndpointPolicy, bool> IsInKernel);
+    Func<EndpointPolicy, string?> NotInKernel);
 
 /// <summary>
 /// Watches over changes of the node's own policy: begins a trial when the API server answers, so that its silence would mean something, writes
@@ -56,8 +57,6 @@ internal sealed class HostPolicyGuard(
 
     // Why a trial cannot begin; null: nobody has looked, or it can.
     private string? _awaited;
-
-    private static readonly TrialFailure NotTaken = new("the kernel did not take it");
 
     /// <summary>What users should know about the node's policy: on trial, waiting, or rolled back. Null when there is nothing to say.</summary>
     public string? Status => _status;
@@ -136,7 +135,7 @@ internal sealed class HostPolicyGuard(
             parts.Trial.Admit(time.GetUtcNow());
             Decide(mayNoteConfirmed: true);
             parts.Gate.Apply(engine);
-        });
+        }).WaitAsync(cancellation);
         if (problem is not null)
             await Task.Delay(CheckInterval, time, cancellation);
     }
@@ -144,7 +143,7 @@ internal sealed class HostPolicyGuard(
     /// <summary>After a roll-back because of what the confirmed policy may not let pass either.</summary>
     private async Task ReconsiderAsync(CancellationToken cancellation)
     {
-        for (int look = 0; look < LooksAfterRollBack && parts.Policies.Table.Snapshot().Find(endpoint) is { } policy && !parts.IsInKernel(policy); look++)
+        for (int look = 0; look < LooksAfterRollBack && parts.Policies.Table.Snapshot().Find(endpoint) is { } policy && parts.NotInKernel(policy) is not null; look++)
             await Task.Delay(CheckInterval, time, cancellation);
         if (await parts.Checks.ProbeAsync(cancellation) is not { } problem)
             return;
@@ -154,7 +153,7 @@ internal sealed class HostPolicyGuard(
             parts.Trial.Excuse();
             Save();
             Tell([]);
-        });
+        }).WaitAsync(cancellation);
     }
 
     /// <summary>One look at a trial after another, until it ends or another one takes its place.</summary>
@@ -162,16 +161,16 @@ internal sealed class HostPolicyGuard(
     {
         ManagementAccess access = Observe();
         // What is published after this was queued behind the change that began the trial.
-        await parts.Policies.ChangeAsync(static _ => { });
+        await parts.Policies.ChangeAsync(static _ => { }).WaitAsync(cancellation);
         for (int look = 0; ; look++)
         {
             EndpointPolicy policy = parts.Policies.Table.Snapshot().Find(endpoint) ?? _confirmed;
-            IReadOnlyList<TrialFailure> failures = parts.IsInKernel(policy)
-                ? await parts.Checks.RunAsync(_confirmed, policy, access, cancellation)
-                : [NotTaken];
+            IReadOnlyList<TrialFailure> failures = parts.NotInKernel(policy) is { } missing
+                ? [new TrialFailure(missing)]
+                : await parts.Checks.RunAsync(_confirmed, policy, access, cancellation);
             // The policy moves with the identities that it speaks of, and what was seen has to be of one and the same.
-            if (failures.Count == 0 && !parts.IsInKernel(policy))
-                failures = [NotTaken];
+            if (failures.Count == 0 && parts.NotInKernel(policy) is { } replaced)
+                failures = [new TrialFailure(replaced)];
             TrialStep step = TrialStep.Waiting;
             bool isCurrent = false;
             await parts.Policies.ChangeAsync(_ =>
@@ -183,7 +182,7 @@ internal sealed class HostPolicyGuard(
                 // The first look often comes before the kernel has the policy: nothing to trouble the API with.
                 if (isCurrent)
                     Tell(failures, look > 0 ? failures : []);
-            });
+            }).WaitAsync(cancellation);
             if (step == TrialStep.Postponed)
                 await ReconsiderAsync(cancellation);
             if (!isCurrent)

@@ -13,9 +13,15 @@ internal static class HostEntries
     /// the names, the ports alone would allow more than the rule does.
     /// </summary>
     public static CiliumEntry WithoutNames(TranslationContext context, CiliumEntry entry)
-        => entry.ToPorts is not { Count: > 0 } rules
+    {
+        if (entry.Fqdns is { Count: > 0 } && context.Options.EnableHostFirewall)
+            context.Warn(
+                entry.PeerField("FQDNs"),
+                $"learning addresses from what the node asks for is {TranslationContext.NotAvailable}; the entry allows those that pods of the node have learned");
+        return entry.ToPorts is not { Count: > 0 } rules
             ? entry
             : entry with { ToPorts = [.. rules.Select((rule, i) => WithoutNames(context, entry, $"{entry.Path}.toPorts[{i}].rules", rule))] };
+    }
 
     private static PortRule WithoutNames(TranslationContext context, CiliumEntry entry, string path, PortRule rule)
     {

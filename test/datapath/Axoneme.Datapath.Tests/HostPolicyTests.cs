@@ -17,9 +17,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(FamiliesAndEdges))]
     public void What_comes_in_for_the_node_needs_a_rule(Family f, bool busy)
     {
-        (Cluster c, Pod host) = Start(f, busy ? Busy : Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
+        using Scene s = new(f, busy ? Busy : Firewall, PolicyStateFlags.IngressEnforced);
+        (Cluster c, Pod host) = s;
         Packet syn = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 22));
         Outcome denied = c.Node.FromNetwork(syn);
         Assert.Equal((TcVerdict.Drop, DropReason.PolicyDenied), (denied.Verdict, denied.Dropped));
@@ -37,9 +36,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(FamiliesAndEdges))]
     public void What_the_node_sends_needs_a_rule(Family f, bool busy)
     {
-        (Cluster c, Pod host) = Start(f, busy ? Busy : Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, PolicyStateFlags.EgressEnforced);
+        using Scene s = new(f, busy ? Busy : Firewall, PolicyStateFlags.EgressEnforced);
+        (Cluster c, Pod host) = s;
         Packet syn = Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Outside, 443));
         Outcome denied = c.Node.ToNetwork(syn);
         Assert.Equal((TcVerdict.Drop, DropReason.PolicyDenied), (denied.Verdict, denied.Dropped));
@@ -53,9 +51,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(FamiliesAndEdges))]
     public void Answers_need_no_rule_in_either_direction(Family f, bool busy)
     {
-        (Cluster c, Pod host) = Start(f, busy ? Busy : Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, busy ? Busy : Firewall, Both);
+        (Cluster c, Pod host) = s;
         Node.Rule(host, TrafficDirection.Egress, 0, 17, 53);
         Node.Rule(host, TrafficDirection.Ingress, 0, 6, 22);
         Packet query = Packet.UdpFrom(f.At(f.Host, 5000), f.At(f.Outside, 53));
@@ -71,9 +68,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_new_revision_cuts_a_connection_that_is_no_longer_allowed(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
+        using Scene s = new(f, Firewall, PolicyStateFlags.IngressEnforced);
+        (Cluster c, Pod host) = s;
         PolicyKey rule = Node.Rule(host, TrafficDirection.Ingress, Cluster.PrefixIdentity, 6, 22);
         Packet syn = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 22));
         Packet data = syn with { Flags = Tcp.Ack };
@@ -91,9 +87,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(FamiliesAndEdges))]
     public void An_error_about_a_connection_of_the_node_passes(Family f, bool busy)
     {
-        (Cluster c, Pod host) = Start(f, busy ? Busy : Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, busy ? Busy : Firewall, Both);
+        (Cluster c, Pod host) = s;
         Node.Rule(host, TrafficDirection.Egress, 0, 17, 53);
         Packet query = Packet.UdpFrom(f.At(f.Host, 5000), f.At(f.Outside, 53));
         c.Node.ToNetwork(query);
@@ -107,9 +102,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_pod_of_the_node_is_judged_at_both_ends(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Firewall, Both);
+        (Cluster c, Pod host) = s;
         Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Host, 10250));
         Outcome denied = c.Node.Send(c.Client, syn);
         Assert.Equal(DropReason.PolicyDenied, denied.Dropped);
@@ -125,9 +119,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void What_the_node_sends_to_its_pod_is_judged_at_both_ends(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Firewall, Both);
+        (Cluster c, Pod host) = s;
         Packet probe = Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Server, 8080));
         Outcome denied = c.Node.Receive(c.Server, probe);
         Assert.Equal(DropReason.PolicyDenied, denied.Dropped);
@@ -142,9 +135,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Traffic_of_pods_does_not_concern_the_node(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Busy);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Busy, Both);
+        (Cluster c, Pod host) = s;
         Packet syn = Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Outside, 443));
         Assert.Equal(TcVerdict.Redirect, c.Node.Send(c.Client, syn).Verdict);
         Packet left = syn.Routed();
@@ -159,9 +151,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_pods_packet_that_the_stack_gave_the_nodes_address_is_not_the_nodes(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Firewall, Both);
+        (Cluster c, Pod host) = s;
         Outcome sent = c.Node.Send(c.Client, Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Outside, 443)));
         Assert.Equal((TcVerdict.Pass, (uint)PacketMark.Pod), (sent.Verdict, sent.Mark));
         Packet masqueraded = Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Outside, 443));
@@ -173,9 +164,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Service_traffic_that_is_only_forwarded_does_not_concern_the_node(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Busy);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Busy, Both);
+        (Cluster c, Pod host) = s;
         c.Node.AddFrontend(f.At(f.Host, 30080), 7, 6, [f.At(f.Server, 8080)]);
         c.Node.AddFrontend(f.At(f.Host, 30081), 8, 6, [f.At(f.Remote, 8080)]);
         Packet toPod = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 30080));
@@ -191,9 +181,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void A_backend_on_the_nodes_own_network_is_judged_by_its_port(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Busy);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Busy, Both);
+        (Cluster c, Pod host) = s;
         c.Node.AddFrontend(f.At(f.Service, 80), 7, 6, [f.At(f.Host, 8080)], LbFlags.Routable | LbFlags.LoadBalancer);
         Packet sent = Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Service, 80));
         Outcome denied = c.Node.FromNetwork(sent);
@@ -212,9 +201,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void What_keeps_the_link_alive_always_passes(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Firewall, Both);
+        (Cluster c, Pod host) = s;
         (ushort client, ushort server) = f.IsV6 ? ((ushort)546, (ushort)547) : ((ushort)68, (ushort)67);
         Packet lease = Packet.UdpFrom(f.At(f.Host, client), f.At(f.Gateway, server));
         Assert.Equal(TcVerdict.Pass, c.Node.ToNetwork(lease).Verdict);
@@ -235,10 +223,9 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Outer_packets_of_the_tunnel_are_the_nodes(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Busy, tunnel: true);
-        using Cluster cluster = c;
+        using Scene s = new(f, Busy, Both, tunnel: true);
+        (Cluster c, Pod host) = s;
         c.Node.AddIdentity(f.RemoteNode, 6);
-        c.Node.Enforce(host, Both);
         Packet incoming = Packet.UdpFrom(f.At(f.RemoteNode, 50000), f.At(f.Host, 8472));
         Packet outgoing = Packet.UdpFrom(f.At(f.Host, 50000), f.At(f.RemoteNode, 8472));
         Assert.Equal(TcVerdict.Drop, c.Node.FromNetwork(incoming).Verdict);
@@ -252,9 +239,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void What_the_node_sends_through_the_tunnel_needs_a_rule(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Busy, tunnel: true);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Busy, Both, tunnel: true);
+        (Cluster c, Pod host) = s;
         Packet syn = Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Remote, 8080));
         Assert.Equal(DropReason.PolicyDenied, c.Node.FromHost(syn).Dropped);
         Node.Rule(host, TrafficDirection.Egress, Cluster.RemoteIdentity, 6, 8080);
@@ -264,9 +250,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void What_the_proxy_sends_is_not_the_nodes(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, Firewall, Both);
+        (Cluster c, Pod host) = s;
         Packet sent = Packet.UdpFrom(f.At(f.Host, 5000), f.At(f.Outside, 53));
         Assert.Equal(TcVerdict.Pass, c.Node.ToNetwork(sent, (uint)PacketMark.FromProxy).Verdict);
         Assert.Equal(TcVerdict.Drop, c.Node.ToNetwork(sent).Verdict);
@@ -275,9 +260,8 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(FamiliesAndEdges))]
     public void Later_fragments_go_the_way_of_the_first(Family f, bool busy)
     {
-        (Cluster c, Pod host) = Start(f, busy ? Busy : Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both);
+        using Scene s = new(f, busy ? Busy : Firewall, Both);
+        (Cluster c, Pod host) = s;
         Node.Rule(host, TrafficDirection.Ingress, 0, 17, 53);
         Packet whole = Packet.UdpFrom(f.At(f.Outside, 5000), f.At(f.Host, 53)) with { FragmentId = 9, Payload = new byte[64] };
         Packet later = whole with { Fragment = 9, Payload = new byte[16] };
@@ -287,14 +271,31 @@ public sealed class HostPolicyTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
-    public void Audit_lets_pass_and_says_so(Family f)
+    public void Audit_lets_pass_at_each_end_and_says_so(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
-        c.Node.Enforce(host, Both | PolicyStateFlags.Audit);
-        Outcome outcome = c.Node.FromNetwork(Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 22)));
-        Assert.Equal(TcVerdict.Pass, outcome.Verdict);
-        Assert.Equal((byte)VerdictAction.Audited, Assert.Single(outcome.Verdicts).PolicyAction);
+        using Scene s = new(f, Firewall, Both | PolicyStateFlags.Audit);
+        (Cluster c, Pod host) = s;
+        Outcome[] audited =
+        [
+            c.Node.FromNetwork(Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 22))),
+            c.Node.ToNetwork(Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Outside, 443))),
+            c.Node.Send(c.Client, Packet.TcpFrom(f.At(f.Client, 40000), f.At(f.Host, 10250))),
+            c.Node.Receive(c.Client, Packet.TcpFrom(f.At(f.Host, 40000), f.At(f.Client, 8080))),
+        ];
+        TrafficDirection[] directions = [TrafficDirection.Ingress, TrafficDirection.Egress, TrafficDirection.Ingress, TrafficDirection.Egress];
+        foreach ((Outcome outcome, TrafficDirection direction) in audited.Zip(directions))
+        {
+            Assert.Equal(TcVerdict.Pass, outcome.Verdict);
+            Assert.DoesNotContain(outcome.Events, e => e.Type == (byte)EventType.Drop);
+            Event verdict = Assert.Single(outcome.Verdicts, v => v.EndpointId == HostId);
+            Assert.Equal(
+                ((byte)VerdictAction.Audited, (byte)DropReason.PolicyDenied, (byte)direction), (verdict.PolicyAction, verdict.Reason, verdict.PolicyDirection));
+        }
+
+        // What passed meanwhile is judged when the audit ends.
+        c.Node.Enforce(host, Both);
+        Assert.Equal(
+            DropReason.PolicyDenied, c.Node.FromNetwork(Packet.TcpFrom(f.At(f.Outside, 40000), f.At(f.Host, 22)) with { Flags = Tcp.Ack }).Dropped);
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
@@ -312,12 +313,11 @@ public sealed class HostPolicyTests
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void The_node_is_asked_about_what_a_pod_sends_to_it_through_the_proxy(Family f)
     {
-        (Cluster c, Pod host) = Start(f, Firewall);
-        using Cluster cluster = c;
+        using Scene s = new(f, Firewall, PolicyStateFlags.IngressEnforced);
+        (Cluster c, Pod host) = s;
         PolicyKey redirect = Node.Rule(c.Client, TrafficDirection.Egress, 1, 17, 53);
         c.Client.Policy.Update(redirect, new PolicyEntry { PrefixLen = 24, ProxyPort = 1 });
         c.Node.Enforce(c.Client, PolicyStateFlags.EgressEnforced);
-        c.Node.Enforce(host, PolicyStateFlags.IngressEnforced);
         Packet question = Packet.UdpFrom(f.At(f.Client, 40000), f.At(f.Host, 53));
         Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, question).Dropped);
         PolicyKey rule = Node.Rule(host, TrafficDirection.Ingress, c.Client.Identity, 17, 53);
@@ -328,11 +328,23 @@ public sealed class HostPolicyTests
         Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, question).Dropped);
     }
 
-    private static (Cluster Cluster, Pod Host) Start(Family f, EdgeOptions edge, bool tunnel = false)
+    /// <summary>A node whose own policy says nothing but which directions are closed.</summary>
+    private sealed class Scene : IDisposable
     {
-        var cluster = new Cluster(f, tunnel: tunnel, edge: edge);
-        // The device that test runs are on.
-        cluster.Node.AddDevice(1, "172.30.0.11", "fd00:30::11");
-        return (cluster, cluster.Node.AddHost(f.Host));
+        private readonly Cluster _cluster;
+        private readonly Pod _host;
+
+        public Scene(Family f, EdgeOptions edge, PolicyStateFlags flags, bool tunnel = false)
+        {
+            _cluster = new Cluster(f, tunnel: tunnel, edge: edge);
+            // The device that test runs are on.
+            _cluster.Node.AddDevice(1, "172.30.0.11", "fd00:30::11");
+            _host = _cluster.Node.AddHost(f.Host);
+            _cluster.Node.Enforce(_host, flags);
+        }
+
+        public void Deconstruct(out Cluster cluster, out Pod host) => (cluster, host) = (_cluster, _host);
+
+        public void Dispose() => _cluster.Dispose();
     }
 }

@@ -173,6 +173,14 @@ public sealed class TargetTests
         Assert.True(target.IsSame(Ports(42, 4, 3000, 256), target.Read(42)!));
         Assert.Equal(3, (await target.ReadActualAsync(Cancellation)).Count);
 
+        // Nobody could mend a node that is closed.
+        var nodes = new PolicyTarget(maps, lockdown, node: 43);
+        var refused = new ReconcileFailures<ushort>();
+        await nodes.ApplyAsync([Ports(43, 5, 1000, 257)], refused, Cancellation);
+        Assert.Contains("257 policy entries do not fit into the 256 of the endpoint's map (bpf-policy-map-max): the node's policy of before stays", refused.Find(43));
+        Assert.True(nodes.IsSame(Ports(43, 2, 1000, 201), nodes.Read(43)!));
+        Assert.Equal(2u, nodes.Read(43)!.Revision);
+
         // An endpoint that is closed from its beginning is one of ours all the same.
         await target.ApplyAsync([Ports(45, 5, 1, 300)], failures, Cancellation);
         Assert.True((await target.ReadActualAsync(Cancellation))[45].Overflowed);

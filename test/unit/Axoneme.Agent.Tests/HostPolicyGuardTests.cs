@@ -19,6 +19,7 @@ namespace Axoneme.Agent.Tests;
 public sealed class HostPolicyGuardTests : IAsyncLifetime
 {
     private const ushort Host = 9;
+    private const int Room = 50;
     private static readonly PolicyObjectKey Nodes = new(PolicyKind.CiliumClusterwideNetworkPolicy, "", "nodes");
 
     private readonly string _directory = Directory.CreateTempSubdirectory("axoneme-guard-").FullName;
@@ -41,7 +42,6 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         _answering.Start();
-        _running.Add(AnswerAsync());
         await StartAsync();
     }
 
@@ -54,21 +54,21 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
         Directory.Delete(_directory, recursive: true);
     }
 
-    private async Task AnswerAsync()
+    private async Task AnswerAsync(CancellationToken cancellation)
     {
-        try
+        while (!cancellation.IsCancellationRequested)
         {
-            while (true)
+            try
             {
-                using TcpClient client = await _answering.AcceptTcpClientAsync();
+                using TcpClient client = await _answering.AcceptTcpClientAsync(cancellation);
                 NetworkStream stream = client.GetStream();
-                await stream.ReadExactlyAsync(new byte[16]);
-                await stream.WriteAsync(Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"));
+                await stream.ReadExactlyAsync(new byte[16], cancellation);
+                await stream.WriteAsync(Encoding.ASCII.GetBytes("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"), cancellation);
             }
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException or IOException)
-        {
-            // The end of the test.
+            catch (IOException)
+            {
+                // Who asked has gone.
+            }
         }
     }
 
@@ -83,6 +83,7 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
     private async Task StartAsync(params CiliumClusterwideNetworkPolicy[] policies)
     {
         _stop = new CancellationTokenSource();
+        _running.Add(AnswerAsync(_stop.Token));
         var options = new AgentOptions { NodeName = "one", StateDirectory = _directory, HostFirewall = new HostFirewallOptions { Enabled = true } };
         _control = new ControlPlane(options, _nobody, NullLoggerFactory.Instance);
         _file = new HostPolicyFile(_directory, NullLogger.Instance);
@@ -93,7 +94,8 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
         var checks = new HostPolicyChecks(
             options.HostFirewall with { ManagementPorts = [] }, _control.Ipcache, _control.Policies, Connect, new HostPolicyReach(0));
         var parts = new HostPolicyParts(
-            trial, gate, checks, _file, _control.Policies, _control.Cluster, _control.Events, _control.NodeConditions, _ => true);
+            trial, gate, checks, _file, _control.Policies, _control.Cluster, _control.Events, _control.NodeConditions,
+            policy => policy.Entries.Count > Room ? "it does not fit" : null);
         _control.NodeConditions.Register(HostPolicyGuard.Topic);
         _guard = new HostPolicyGuard(parts, Host, _control.Engine, _time, NullLogger<HostPolicyGuard>.Instance);
         _guard.Restore(_file.Load(), null);
@@ -113,7 +115,6 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
     private async Task EndAsync()
     {
         await _stop.CancelAsync();
-        _answering.Stop();
         await Task.WhenAll(_running).ContinueWith(_ => { }, TaskScheduler.Default);
         _running.Clear();
         _control.Dispose();
@@ -166,6 +167,7 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
         _answers = policy => policy is not { EgressEnforced: true };
         _control.Cluster.CiliumClusterwideNetworkPolicies.Upsert(Policy(1));
         await UntilStatusAsync("rolled back to the confirmed policy");
+        await UntilAsync(() => InForce is { EgressEnforced: false });
         Assert.Matches("nodes is tried again from .* after 1 of at most 10 trials and 1 of at most 3", _guard.Status);
         Assert.False(InForce?.EgressEnforced);
         Assert.Equal("RolledBack", AtObject?.Reason);
@@ -184,9 +186,9 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
     {
         _answers = policy => policy is not { EgressEnforced: true };
         _control.Cluster.CiliumClusterwideNetworkPolicies.Upsert(Policy(1));
-        await UntilAsync(() => _file.Load().Rejected.ContainsKey("nodes"), clock: true);
-        Assert.DoesNotContain("tried again from", _guard.Status);
-        Assert.False(InForce?.EgressEnforced);
+        await UntilAsync(
+            () => _file.Load().Rejected.ContainsKey("nodes") && _guard.Status?.Contains("tried again from", StringComparison.Ordinal) == false, clock: true);
+        await UntilAsync(() => InForce is { EgressEnforced: false });
         _control.Cluster.CiliumClusterwideNetworkPolicies.Upsert(Policy(2, """{"toEntities":["all"]}"""));
         _answers = _ => true;
         await UntilAsync(IsConfirmed, clock: true);
@@ -205,6 +207,17 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Policy_that_does_not_fit_into_the_map_is_rejected_and_says_so()
+    {
+        string ports = string.Join(',', Enumerable.Range(1, Room + 1).Select(i => $$$"""{"ports":[{"port":"{{{i * 3}}}","protocol":"TCP"}]}"""));
+        _control.Cluster.CiliumClusterwideNetworkPolicies.Upsert(Policy(1, $$"""{"toEntities":["world"],"toPorts":[{{ports}}]}"""));
+        await UntilAsync(() => _file.Load().Rejected.ContainsKey("nodes"), clock: true);
+        await UntilAsync(() => InForce is { EgressEnforced: false, Entries.Count: < Room });
+        Assert.Contains("it does not fit", _guard.Status);
+        Assert.Contains("it does not fit", AtObject?.Message);
+    }
+
+    [Fact]
     public async Task Agent_that_restarts_goes_on_waiting_for_the_next_trial()
     {
         _answers = policy => policy is not { EgressEnforced: true };
@@ -212,8 +225,6 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
         await UntilAsync(() => _file.Load().Postponed.ContainsKey("nodes"), clock: true);
         await EndAsync();
 
-        _answering.Start();
-        _running.Add(AnswerAsync());
         await StartAsync(Policy(1));
         _answers = _ => true;
         Assert.Contains("nodes is tried again from", _guard.Status);

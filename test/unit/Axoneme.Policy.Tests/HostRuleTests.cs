@@ -70,6 +70,14 @@ public sealed class HostRuleTests
         Assert.Contains("spec.ingress[0].toPorts[0].rules: a policy for nodes may have DNS rules on egress only", status.Message);
     }
 
+    [Fact]
+    public void Rule_for_nodes_with_names_of_peers_says_whose_questions_it_knows()
+    {
+        PolicyStatus status = _repository.Upsert(Policy("""{"nodeSelector":{},"egress":[{"toFQDNs":[{"matchName":"example.com"}]}]}"""));
+        Assert.True(status.Valid);
+        Assert.Contains("spec.egress[0].toFQDNs: learning addresses from what the node asks for is not available", status.Message);
+    }
+
     [Theory]
     [InlineData("*", true)]
     [InlineData("*.example.com", false)]
