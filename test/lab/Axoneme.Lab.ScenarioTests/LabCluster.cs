@@ -107,6 +107,11 @@ public abstract class LabCluster(string name, string routing, params string[] se
 
     public string V6(string pod) => _addresses[pod].First(a => a.Contains(':'));
 
+    /// <summary>Connections to a pod by both families, with a payload that comes back.</summary>
+    public string[] Tcp(string pod, int port = 7) => [$"axl tcp {V4(pod)} {port} 10", $"axl tcp {V6(pod)} {port} 10"];
+
+    public string[] Udp(string pod) => [$"axl udp {V4(pod)} 7 10", $"axl udp {V6(pod)} 7 10"];
+
     public static string NodeV4(int node) => $"172.30.0.1{node}";
 
     public static string NodeV6(int node) => $"fd00:30::1{node}";
@@ -174,7 +179,33 @@ public sealed record Witness(string Pod, string Client);
 
 public sealed class NativeLab() : LabCluster("test-native", "native", "localRedirectPolicies.enabled=true", "loadBalancer.serviceTopology=true");
 
-public sealed class VxlanLab() : LabCluster("test-vxlan", "vxlan");
+public sealed class VxlanLab() : LabCluster("test-vxlan", "vxlan", "enable-node-selector-labels=true");
+
+/// <summary>Everything that policies can say besides the usual, and small maps for it.</summary>
+public sealed class PolicyLab() : LabCluster(
+    "test-policy", "native", "bpf.policyMapMax=256", "enable-node-selector-labels=true", "enable-k8s-cluster-network-policy=true",
+    "enable-k8s-admin-network-policy=true")
+{
+    /// <summary>A command of <c>cilium</c> or <c>hubble</c> on a node, until what it prints is right.</summary>
+    public Task<string> ShowsAsync(string node, string command, Func<string, bool> holds)
+        => Eventually.IsAsync($"{command} on {node}", async () => (await NodeAsync(node, command.Split(' '))).Require(), holds);
+
+    /// <summary>Ends an agent and waits for its next life, in which it reads its configuration again.</summary>
+    public async Task RestartAgentAsync(string node)
+    {
+        int started = await ReadyCountAsync(node);
+        (await LabAsync("agent", node, "restart")).Require();
+        await Eventually.IsAsync("the agent is back", () => ReadyCountAsync(node), n => n > started);
+    }
+
+    private async Task<int> ReadyCountAsync(string node) => (await LabAsync("logs", node)).Require().Split("Ready: node").Length - 1;
+}
+
+[CollectionDefinition(Name)]
+public sealed class PolicyCollection : ICollectionFixture<PolicyLab>
+{
+    public const string Name = "policy";
+}
 
 /// <summary>Everything that concerns packets beyond the cluster the other way round than usual.</summary>
 public sealed class DsrLab() : LabCluster("test-dsr", "native", "loadBalancer.mode=dsr", "loadBalancer.algorithm=maglev", "bpf.masquerade=true");

@@ -53,7 +53,7 @@ public sealed class PolicyTests(NativeLab lab)
         await using IAsyncDisposable policy = await KubernetesAsync("""
             {podSelector: {matchLabels: {app: server}}, ingress: [{from: [{podSelector: {matchLabels: {app: friend}}}], ports: [{port: 7, protocol: TCP}]}]}
             """);
-        await lab.ExpectAsync(Friend, Server(), [.. ServerUdp, .. Server(8080)]);
+        await lab.ExpectAsync(Friend, Server(), [.. ServerUdp, .. ServerHttp]);
         await lab.ExpectAsync(Stranger, [], Server());
     }
 
