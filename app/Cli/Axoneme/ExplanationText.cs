@@ -20,6 +20,8 @@ internal sealed class ExplanationText(TextWriter output)
         output.WriteLine(explanation.Name.Length > 0
             ? $"{VerdictOfQuestion(explanation)}: {explanation.Source} asks {explanation.Asked} port {explanation.Port} for {explanation.Name}"
             : $"{Verdict(explanation)}: {explanation.Source} -> {explanation.Asked} port {explanation.Port}");
+        if (explanation.Paths.FirstOrDefault(p => !p.Allowed) is { } refused && Reason(refused) is { } reason)
+            output.WriteLine($"because {reason}");
         if (explanation.Service is { } service)
             WriteService(service);
         for (int i = 0; i < explanation.Paths.Length; i++)
@@ -34,6 +36,27 @@ internal sealed class ExplanationText(TextWriter output)
             Step("note", note);
         if (change is not null)
             WriteChange(explanation, change);
+    }
+
+    // The answer in a line; what follows is for those who doubt it.
+    private static string? Reason(ConnectionPath path)
+    {
+        if (path.Lookup is { Allowed: false } lookup)
+            return $"the name cannot be looked up: {Reason(lookup)}";
+        if (path.Question is { Outcome: NameOutcome.Refused })
+            return "the DNS proxy answers for other names only";
+        if (path is { Lookup.Question.Outcome: NameOutcome.Unseen, Egress.Allows: false, NamingRules.IsEmpty: false })
+            return "nobody sees the answers that would give the name its addresses: no rule with rules.dns holds for the question";
+        Decision decision = path.Egress.Allows ? path.Ingress : path.Egress;
+        string what = decision.Direction == TrafficDirection.Egress ? $"{decision.End} send it" : $"{decision.End} receive it";
+        string rules = string.Join(", ", decision.Deciding);
+        return decision switch
+        {
+            { Allows: true } => null,
+            { Kind: DecisionKind.Denied } => $"{rules} {(decision.Deciding.Length == 1 ? "does" : "do")} not let {what}",
+            { Deciding.IsEmpty: true } => $"enforcement is always on and no policy lets {what}",
+            _ => $"no rule of {string.Join(", ", decision.Deciding.Select(r => r.Policy).Distinct())} lets {what}",
+        };
     }
 
     private static string Verdict(Explanation explanation)

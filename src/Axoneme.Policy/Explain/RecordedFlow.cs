@@ -34,7 +34,7 @@ public sealed record RecordedEnd(
     }
 
     /// <summary>Ends with the same key are the same to policy. What made a pod is known to its own node's recorder only.</summary>
-    internal string Key => IsPod ? $"{Namespace}/{Labels}" : IsOutside ? $"{Address} {string.Join(' ', Names)}" : Name;
+    internal string Key => IsPod ? $"{Namespace}/{Labels}" : IsOutside ? $"{Address} {string.Join(' ', Names)}" : $"{Name} {Address}";
 }
 
 public enum RecordedVerdict : byte

@@ -139,13 +139,29 @@ public sealed class Rehearsal(ClusterObjects before, ClusterObjects after)
 internal sealed class RecordedPaths(ClusterModel model)
 {
     private readonly FlowExplainer _explainer = new(model);
+    private readonly EndResolver _resolver = new(model);
     private readonly Dictionary<string, TrafficEnd> _ends = [];
 
     public ClusterModel Model { get; } = model;
 
     public ConnectionPath PathOf(RecordedConnections connections)
-        => _explainer.PathBetween(EndOf(connections.Source), EndOf(connections.Destination), connections.Protocol, connections.Port);
+    {
+        TrafficEnd source = EndOf(connections.Source);
+        TrafficEnd destination = EndOf(connections.Destination);
+        return _explainer.PathBetween(
+            Beside(source, destination, connections.Destination), Beside(destination, source, connections.Source), connections.Protocol, connections.Port);
+    }
+
+    // Who called the other end "host" was on that node, although nobody knows the pod any more.
+    private static TrafficEnd Beside(TrafficEnd end, TrafficEnd other, RecordedEnd recorded)
+        => end is { Kind: TrafficEndKind.Pod, Node: "" } && other.Kind == TrafficEndKind.Node && recorded.Identity == SecurityIdentity.Host
+            ? end with { Node = other.Node } : end;
 
     public TrafficEnd EndOf(RecordedEnd end)
-        => _ends.TryGetValue(end.Key, out TrafficEnd? known) ? known : _ends[end.Key] = Model.EndOf(end);
+        => _ends.TryGetValue(end.Key, out TrafficEnd? known) ? known : _ends[end.Key] = NodeOf(end) ?? Model.EndOf(end);
+
+    // Which node it was matters where nodes have policies of their own.
+    private TrafficEnd? NodeOf(RecordedEnd end)
+        => Model.Objects.Options.EnableHostFirewall && !end.IsPod && !end.IsOutside && end.Address is { } address && Model.FindNode(address) is { } node
+            ? _resolver.OfNode(node, address) : null;
 }

@@ -62,6 +62,7 @@ public sealed class ExplainNamesTests : IDisposable
         string text = await ExplainAsync("--from", "shop/ledger", "--to", "example.org", "--port", "443");
         Assert.StartsWith("DENIED", text, StringComparison.Ordinal);
         Assert.Contains("question      example.org is REFUSED: CiliumNetworkPolicy shop/names spec.egress[0] sends questions to the proxy, and no rule names it\n", text, StringComparison.Ordinal);
+        Assert.Contains("\nbecause the name cannot be looked up: the DNS proxy answers for other names only\n", text, StringComparison.Ordinal);
         Assert.Contains("name          example.org of CiliumNetworkPolicy shop/names spec.egress[1] stands for no address, as the DNS proxy sees no answer\n", text, StringComparison.Ordinal);
         await AppliedAsync(text, "ALLOWED", "--from", "shop/ledger", "--to", "example.org", "--port", "443");
         Assert.DoesNotContain("toFQDNs", text[text.IndexOf("apiVersion", StringComparison.Ordinal)..], StringComparison.Ordinal);

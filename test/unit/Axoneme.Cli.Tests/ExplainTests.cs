@@ -15,6 +15,7 @@ public sealed class ExplainTests : IDisposable
         => Assert.Equal(
             """
             DENIED: shop/cart-0 -> shop/db port 15432/TCP
+            because no rule of CiliumNetworkPolicy shop/db lets shop/db-0 receive it
             service       shop/db port 15432/TCP (sql) is translated to its backend, by its selector: shop/db-0 port 5432
                           policy is asked about the backend and its port, not about the service
 
@@ -95,6 +96,8 @@ public sealed class ExplainTests : IDisposable
     public async Task A_deny_rule_has_to_go_before_anything_helps()
     {
         string text = await ExplainAsync("monitoring/scraper-0", "shop/db-0", "sql");
+        Assert.StartsWith(
+            "DENIED: monitoring/scraper-0 -> shop/db-0 port sql/TCP\nbecause CiliumNetworkPolicy shop/db spec.ingressDeny[0] does not let shop/db-0 receive it\n", text, StringComparison.Ordinal);
         Assert.Contains("ingress       DENIED by CiliumNetworkPolicy shop/db spec.ingressDeny[0]\n", text, StringComparison.Ordinal);
         Assert.Contains(
             "To allow it, remove or narrow, because nothing that is added outdoes it:\n  CiliumNetworkPolicy shop/db spec.ingressDeny[0]: namespace monitoring, every port\n",

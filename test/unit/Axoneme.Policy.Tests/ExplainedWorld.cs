@@ -37,6 +37,14 @@ internal sealed class ExplainedWorld(Random random)
         };
     }
 
+    /// <summary>Without one of the policies, and with another one.</summary>
+    public ClusterObjects Change(ClusterObjects objects)
+    {
+        Resource[] policies = [.. objects.Items.Where(i => PolicyNames.KeyOf(i) is not null)];
+        Resource gone = policies[random.Next(policies.Length)];
+        return objects.Without(gone.Definition.Kind, gone.ResourceName)!.With(Policy(99));
+    }
+
     /// <summary>A pod of an application, and a name.</summary>
     public (string From, string Name) Query() => (PodName(), Pick(Names));
 
