@@ -52,6 +52,17 @@ static __always_inline int proxy_assign(struct __sk_buff *skb, struct bpf_sock *
 	return result < 0 ? DROP(DROP_SOCKET_ASSIGN_FAILED) : 1;
 }
 
+/* The proxy marks what it sends, and so the sockets that it accepts. One of a server of the node
+ * has the same ends as a connection with it that is older than the redirect. While a connection
+ * begins there is no mark to be seen: its next packet shows whose it is.
+ */
+static __always_inline _Bool proxy_owns(struct bpf_sock *socket)
+{
+	struct bpf_sock *full = bpf_sk_fullsock(socket);
+
+	return !full || (full->mark & MARK_KIND_MASK) == MARK_FROM_PROXY;
+}
+
 /* The proxy's end of a TCP connection, also while it begins. 0 if there is none. */
 static __always_inline int proxy_assign_connected(struct __sk_buff *skb, const struct packet *p,
 						  struct bpf_sock_tuple *tuple, __u32 len)
@@ -65,7 +76,8 @@ static __always_inline int proxy_assign_connected(struct __sk_buff *skb, const s
 	/* A server of the node on the port that the pod asks for; or a connection that is over
 	 * while a new one begins.
 	 */
-	if (state == BPF_TCP_LISTEN || (state == BPF_TCP_TIME_WAIT && p->tcp_flags & TCP_SYN)) {
+	if (state == BPF_TCP_LISTEN || (state == BPF_TCP_TIME_WAIT && p->tcp_flags & TCP_SYN) ||
+	    !proxy_owns(socket)) {
 		bpf_sk_release(socket);
 		return 0;
 	}

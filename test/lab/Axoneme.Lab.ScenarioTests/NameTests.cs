@@ -133,6 +133,43 @@ public sealed class NameTests(NativeLab lab)
         Assert.Equal("alive", await open.AskAsync());
     }
 
+    [Fact]
+    public async Task Connections_from_before_their_names_are_examined_do_not_go_on()
+    {
+        string[] servers = [LabCluster.NodeV4(1), LabCluster.NodeV6(1), lab.V4("work/near"), LabCluster.OutsideV4];
+        var open = new List<LiveConnection>();
+        try
+        {
+            foreach (string server in servers)
+                open.Add(await LiveConnection.OpenAsync(lab, "guarded/friend", server));
+            await using IAsyncDisposable policy = await lab.WithAsync("""
+                apiVersion: cilium.io/v2
+                kind: CiliumNetworkPolicy
+                metadata: {name: names, namespace: guarded}
+                spec:
+                  endpointSelector: {matchLabels: {app: friend}}
+                  egress:
+                  - toEntities: [all]
+                    toPorts: [{ports: [{port: "7", protocol: TCP}], rules: {dns: [{matchPattern: "*"}]}}]
+                """);
+            foreach ((LiveConnection connection, string server) in open.Zip(servers))
+            {
+                string answer = "alive";
+                for (int i = 0; i < 100 && answer == "alive"; i++)
+                {
+                    answer = await connection.AskAsync();
+                    await Task.Delay(100);
+                }
+
+                Assert.True(answer != "alive", $"the connection with {server} goes on");
+            }
+        }
+        finally
+        {
+            open.ForEach(c => c.Dispose());
+        }
+    }
+
     // Long enough that every stage of an agent's start is hit: it takes about two seconds.
     private const string Asking = "allowed.example.test.,www.wild.test. 20 20 7";
 
