@@ -217,8 +217,8 @@ internal sealed class AgentProcess(
             addresses.WaitAsync(address, endpoints.Tables.Addresses.Snapshot().RevisionOf(address), cancel);
         Reconciler<IpPrefix, IpcacheEntry> ipcache =
             reconciliation.Start(control.Ipcache.Table, new IpcacheTarget(datapath.Maps), cancellation);
-        control.Policies.WhenAddressInKernelAsync =
-            (prefix, cancel) => ipcache.WaitAsync(prefix, control.Ipcache.Table.Snapshot().RevisionOf(prefix), cancel);
+        // The revision of the table, as a prefix that was removed has none of its own.
+        control.Policies.WhenAddressInKernelAsync = (prefix, cancel) => ipcache.WaitAsync(prefix, control.Ipcache.Table.Revision, cancel);
         reconciliation.Start(control.RemoteNodes.Routes, new NodeRouteTarget(datapath), cancellation);
         reconciliation.Start(
             endpoints.Tables.Endpoints, new CiliumEndpointTarget(control.Client, control.Cluster, endpoints.Tables, node), cancellation);

@@ -35,10 +35,12 @@ public sealed class LabelRequirement
 
     public static LabelRequirement Exists(string source, string key) => new(source, key, LabelOperator.Exists);
 
-    /// <summary>NotIn also holds where the label is missing.</summary>
+    /// <summary>It holds where the label is missing.</summary>
+    internal bool IsInverted => Operator is LabelOperator.NotIn or LabelOperator.DoesNotExist;
+
     public bool Matches(LabelSet labels)
     {
-        bool inverted = Operator is LabelOperator.NotIn or LabelOperator.DoesNotExist;
+        bool inverted = IsInverted;
         foreach (Label label in labels)
         {
             if (label.Key != Key || (Source != Label.Any && label.Source != Source))
@@ -79,6 +81,9 @@ public abstract class IdentitySelector : IEquatable<IdentitySelector>
     /// </summary>
     internal virtual IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options) => [];
 
+    /// <summary>True where a pod could be selected of which no labels are known: nothing that it asks for rules that out.</summary>
+    internal virtual bool MayMeanUnknownPod => false;
+
     public bool Equals(IdentitySelector? other) => other is not null && Text == other.Text;
 
     public override bool Equals(object? obj) => Equals(obj as IdentitySelector);
@@ -117,6 +122,9 @@ public sealed class LabelsSelector : IdentitySelector
         _ => 0,
     };
 
+    internal override bool MayMeanUnknownPod
+        => Requirements.All(r => r.Source is Label.Kubernetes or Label.Any || r.IsInverted);
+
     // What all pods of this cluster, or of all clusters, have in common: a namespace and a cluster.
     internal override IReadOnlyList<SecurityIdentity> WholeClasses(PolicyOptions options)
     {
@@ -137,11 +145,13 @@ public sealed class LabelsSelector : IdentitySelector
             _ => false,
         };
 
+    // What labels an unknown pod lacks nobody knows.
     public override bool Matches(PolicyIdentity identity)
     {
+        bool isUnknownPod = identity.Id == SecurityIdentity.Unmanaged;
         foreach (LabelRequirement requirement in Requirements)
         {
-            if (!requirement.Matches(identity.Labels))
+            if (!requirement.Matches(identity.Labels) || (isUnknownPod && requirement.IsInverted))
                 return false;
         }
 
@@ -183,6 +193,9 @@ public sealed class EntitySelector : IdentitySelector
             classes.Add(SecurityIdentity.AggregateCluster);
         return classes;
     }
+
+    // Its named ports are not known either, so that a pod that is selected for sure is among these too.
+    internal override bool MayMeanUnknownPod => _alternatives.Any(l => l.Source == Label.Kubernetes);
 
     private bool HasReserved(string name) => _alternatives.Contains(new Label(Label.Reserved, name, ""));
 

@@ -7,10 +7,17 @@ namespace Axoneme.Policy;
 /// <summary>A rule in force: its selectors' selections, its fixed blocks of ports, and the subjects it applies to.</summary>
 internal sealed class RuleState
 {
+    // Beyond the number of any rule.
+    private const long DenialNumbers = 1L << 62;
+
     private readonly long _number;
 
     // What most peers get, ready made.
     private readonly RulePart? _fixed;
+
+    // A pod that this node knows nothing of may be any. So it is denied what the rule denies some pods, and what the rule takes away from its
+    // tier: whether a later one would let it pass cannot be told either.
+    private readonly bool _holdsBackUnknownPods;
 
     /// <param name="rule">As translated.</param>
     /// <param name="number">Another one for each rule, from 1.</param>
@@ -32,6 +39,7 @@ internal sealed class RuleState
         Blocks = [.. rule.Ports.Where(p => p.Name is null).SelectMany(BlocksOf).Distinct()];
         _fixed = Blocks.Length == 0 ? null : new RulePart(number, Entry, Blocks);
         Named = [.. rule.Ports.Where(p => p.Name is not null)];
+        _holdsBackUnknownPods = rule.Action != RuleAction.Allow && (rule.Peers?.Any(p => p.MayMeanUnknownPod) ?? NamesPeerPorts);
     }
 
     public NetworkRule Rule { get; }
@@ -63,9 +71,11 @@ internal sealed class RuleState
     /// <summary>The identities and classes for which the rule may have entries of their own.</summary>
     public IEnumerable<SecurityIdentity> PeersWithEntries(SelectorCache selectors)
     {
+        SecurityIdentity[] unknown = _holdsBackUnknownPods ? [SecurityIdentity.Unmanaged] : [];
         if (Peers is null)
-            return NamesPeerPorts ? selectors.IdentitiesWithPorts.Select(i => i.Id) : [];
+            return NamesPeerPorts ? selectors.IdentitiesWithPorts.Select(i => i.Id).Concat(unknown) : [];
         return Peers.SelectMany(p => p.WholeClasses)
+            .Concat(unknown)
             .Concat(Peers.SelectMany(p => p.Identities).Where(i => NamesPeerPorts || !CoversWhole(selectors.ClassOf(i))));
     }
 
@@ -93,6 +103,8 @@ internal sealed class RuleState
     /// <param name="peerPorts">Container ports of the peer.</param>
     public RulePart? PartFor(SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts subjectPorts, NamedPorts peerPorts)
     {
+        if (_holdsBackUnknownPods && peer == SecurityIdentity.Unmanaged)
+            return Denial(subjectPorts);
         bool isClass = peer == SecurityIdentity.Unknown || peer.IsAggregate;
         bool isOfClass = !isClass && CoversWhole(aggregate);
         if (!(isOfClass || (isClass ? CoversWhole(peer) : Selects(peer))))
@@ -109,12 +121,24 @@ internal sealed class RuleState
     /// <summary>All that the rule says about an identity, also where its class's entries say so; null: nothing.</summary>
     public RulePart? WholePartFor(SecurityIdentity peer, SecurityIdentity aggregate, NamedPorts subjectPorts, NamedPorts peerPorts)
     {
+        if (_holdsBackUnknownPods && peer == SecurityIdentity.Unmanaged)
+            return Denial(subjectPorts);
         if (!CoversWhole(aggregate) && !Selects(peer))
             return null;
         if (Named.IsEmpty)
             return _fixed;
         L4Block[] blocks = [.. Blocks.Concat(Resolve(NamesPeerPorts ? peerPorts : subjectPorts)).Distinct()];
         return blocks.Length == 0 ? null : new RulePart(_number, Entry, blocks);
+    }
+
+    // Another part than the one of pods that the rule is known to select, hence another number.
+    private RulePart? Denial(NamedPorts subjectPorts)
+    {
+        var entry = new PolicyEntry(true, PolicyPrecedence.Of(Rule.Tier, Rule.Order, RuleAction.Deny), null, Entry.Origins);
+        IEnumerable<L4Block> named = NamesPeerPorts
+            ? Named.Select(n => new L4Block(n.Protocol, 0, 0)) : Resolve(subjectPorts);
+        L4Block[] blocks = [.. Blocks.Concat(named).Distinct()];
+        return blocks.Length == 0 ? null : new RulePart(DenialNumbers + _number, entry, blocks);
     }
 
     private bool Selects(SecurityIdentity peer)

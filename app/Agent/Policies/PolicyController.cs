@@ -35,6 +35,10 @@ internal sealed class PolicyController
 
     private readonly ConcurrentDictionary<ushort, bool> _audit = new();
     private readonly PolicyMapTranslation _translation = new();
+
+    // Endpoints whose rows have changed since somebody last asked for the kernel to follow, and what those who asked wait for.
+    private readonly HashSet<ushort> _written = [];
+    private Task _followed = Task.CompletedTask;
     private volatile bool _auditsAll;
 
     /// <param name="engine">Its changes come through here from now on.</param>
@@ -124,13 +128,33 @@ internal sealed class PolicyController
         _ipcache.Table.MarkInitialized(Initializer);
     }
 
+    /// <summary>
+    /// Completes when the kernel's policy maps say all that has been decided until now. A map that cannot be written holds nobody up for longer
+    /// than about a second: the reconciler reports it. It waits for maps that have changed, and for those once, however many ask.
+    /// </summary>
+    public Task WhenDecisionsInKernelAsync(CancellationToken cancellation)
+    {
+        var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _updates.Writer.TryWrite((new KernelQuestion(), done));
+        return done.Task.WaitAsync(cancellation);
+    }
+
+    /// <summary>Completes when the kernel's ipcache says of the prefixes what its table does, with the same patience.</summary>
+    public Task WhenAddressesInKernelAsync(IEnumerable<IpPrefix> prefixes, CancellationToken cancellation) => WaitAsync(
+        async patience =>
+        {
+            foreach (IpPrefix prefix in prefixes)
+                await WhenAddressInKernelAsync(prefix, patience);
+        },
+        cancellation);
+
     public T Read<T>(Func<PolicyEngine, T> read)
     {
         lock (_gate)
             return read(_engine);
     }
 
-    /// <summary>Makes the endpoint subject to policy; completes when the kernel holds its policy.</summary>
+    /// <summary>Makes the endpoint subject to policy; completes when the kernel holds its policy, and those of the others know its identity.</summary>
     /// <exception cref="InvalidOperationException">The kernel refused it.</exception>
     public async Task UpsertEndpointAsync(ushort id, SecurityIdentity identity, LabelSet labels, NamedPorts ports, CancellationToken cancellation)
     {
@@ -138,6 +162,7 @@ internal sealed class PolicyController
         ReconcileStatus<ushort>? status = await WhenInKernelAsync(id, Table.Snapshot().RevisionOf(id), cancellation);
         if (status is { Phase: ReconcilePhase.Error })
             throw new InvalidOperationException($"the policy of endpoint {id} cannot be written: {status.Message}");
+        await WhenDecisionsInKernelAsync(cancellation);
     }
 
     public void RemoveEndpoint(ushort id)
@@ -198,6 +223,9 @@ internal sealed class PolicyController
         {
             switch (change)
             {
+                case KernelQuestion:
+                    AnswerWhenWritten(done, cancellation);
+                    continue;
                 case EndpointRemoval { Endpoint: var endpoint }:
                     Table.Remove(endpoint);
                     _audit.TryRemove(endpoint, out _);
@@ -215,6 +243,18 @@ internal sealed class PolicyController
 
             done.SetResult();
         }
+    }
+
+    // Those who asked before may still wait for maps that have not changed since, so that their wait is part of this one.
+    private void AnswerWhenWritten(TaskCompletionSource done, CancellationToken cancellation)
+    {
+        _followed = Task.WhenAll(_followed, WaitForKernelAsync([.. _written], cancellation));
+        _written.Clear();
+        _followed.ContinueWith(
+            task => _ = task.IsCompletedSuccessfully ? done.TrySetResult() : done.TrySetCanceled(CancellationToken.None),
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
     }
 
     // Inside the lock, so that updates are queued in the order of their revisions. Flows are told of the rules before the kernel is, which
@@ -255,28 +295,23 @@ internal sealed class PolicyController
             }
         });
 
+        _written.UnionWith(update.Endpoints.Select(change => change.EndpointId));
         if (update.PrefixUpserts.IsEmpty)
             return;
-        await WaitForKernelAsync(update, cancellation);
+        await WaitForKernelAsync([.. update.Endpoints.Select(change => change.EndpointId)], cancellation);
         foreach ((IpPrefix prefix, SecurityIdentity identity) in update.PrefixUpserts)
             _ipcache.Set(new IpcacheRecord(prefix, identity, Node: null, IpcacheSource.Cidr, CidrOwner));
-        await WaitAsync(
-            async patience =>
-            {
-                foreach ((IpPrefix prefix, _) in update.PrefixUpserts)
-                    await WhenAddressInKernelAsync(prefix, patience);
-            },
-            cancellation);
+        await WhenAddressesInKernelAsync(update.PrefixUpserts.Select(pair => pair.Key), cancellation);
     }
 
-    private Task WaitForKernelAsync(PolicyUpdate update, CancellationToken cancellation)
+    private Task WaitForKernelAsync(ushort[] endpoints, CancellationToken cancellation)
     {
         TableSnapshot<ushort, EndpointPolicy> snapshot = Table.Snapshot();
         return WaitAsync(
             async patience =>
             {
-                foreach (EndpointPolicyChange change in update.Endpoints)
-                    await WhenInKernelAsync(change.EndpointId, snapshot.RevisionOf(change.EndpointId), patience);
+                foreach (ushort endpoint in endpoints)
+                    await WhenInKernelAsync(endpoint, snapshot.RevisionOf(endpoint), patience);
             },
             cancellation);
     }
@@ -319,7 +354,7 @@ internal sealed class PolicyController
         });
     }
 
-    /// <summary>What changes the table, in the order in which it was decided.</summary>
+    /// <summary>What changes the table, or asks about it, in the order in which it was decided.</summary>
     private abstract record QueuedChange;
 
     private sealed record EngineChange(PolicyUpdate Update) : QueuedChange;
@@ -329,4 +364,7 @@ internal sealed class PolicyController
     private sealed record ProxyMove(ushort Port) : QueuedChange;
 
     private sealed record AuditChange : QueuedChange;
+
+    /// <summary>Changes nothing.</summary>
+    private sealed record KernelQuestion : QueuedChange;
 }

@@ -121,7 +121,16 @@ public sealed class PolicyPropertyTests(ITestOutputHelper output)
             Assert.True(expected == verdict.Allowed, $"seed {seed}: {direction} {packet} of {subject} should be {(expected ? "allowed" : "denied")}, decided by {verdict}");
             if (!policy.IsEnforced(direction))
                 Assert.True(expected);
+            if (!expected && packet.Peer.Id.AggregateIn(_engine.Options.ClusterId) == SecurityIdentity.AggregateCluster)
+                CheckUnknownPod(policy, direction, packet);
             return expected;
+        }
+
+        // A pod that nothing is known of could be this one, which is denied.
+        private void CheckUnknownPod(EndpointPolicy policy, TrafficDirection direction, Packet packet)
+        {
+            PolicyVerdict unknown = PolicyEvaluator.Evaluate(policy, direction, SecurityIdentity.Unmanaged, packet.Protocol, packet.Port);
+            Assert.False(unknown.Allowed, $"seed {seed}: {direction} {packet} passes for an unknown pod, decided by {unknown}");
         }
 
         // As the datapath does: the narrowest block that the ipcache knows, else the world.
