@@ -66,7 +66,7 @@ internal sealed class AgentProcess(
         using NodeDatapath datapath = await StartDatapathAsync(node, host, cancellation);
         using var events = new EventSource(datapath.Maps);
 
-        var remotePods = new RemotePods(control.Cluster, node, control.Ipcache, control.Policies, loggers.CreateLogger<RemotePods>());
+        var remotePods = new RemotePods(control, node, TimeProvider.System, loggers.CreateLogger<RemotePods>());
         _modules.Start("remote-pods", remotePods.RunAsync, cancellation);
         EndpointParts endpoints = await RestoreEndpointsAsync(control, node, host, datapath);
         using EndpointLifecycle lifecycle = endpoints.Lifecycle;

@@ -56,14 +56,15 @@ internal sealed class ControlPlane : IDisposable
         NodeConditions = new NodeConditions(client, Cluster, options.NodeName, new Random(), loggers.CreateLogger<NodeConditions>());
         Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
         Identities.Table.RegisterInitializer(Agent.Identities.IdentityFollower.Initializer);
-        IdentityFollower = new IdentityFollower(Cluster, Identities, Policies, loggers.CreateLogger<IdentityFollower>());
+        IdentityFollower = new IdentityFollower(Cluster, Identities, IdentityPorts, Policies, loggers.CreateLogger<IdentityFollower>());
         ApiServers = new ApiServerAddresses(Cluster, Ipcache, loggers.CreateLogger<ApiServerAddresses>());
         var nodeIdentities = new NodeIdentities(options, Policies);
-        RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, nodeIdentities, ApiServers, loggers.CreateLogger<RemoteNodes>());
+        RemoteNodes = new RemoteNodes(Cluster, options, Ipcache, nodeIdentities, loggers.CreateLogger<RemoteNodes>());
+        NodeAddresses = new NodeAddresses(RemoteNodes.Table, nodeIdentities, ApiServers, Ipcache, Policies);
         Services = new ServiceController(Cluster, Listeners.Table, options, Events, loggers.CreateLogger<ServiceController>());
         foreach (ITable table in new ITable[]
         {
-            Ipcache.Table, Policies.Table, PolicyObjects.Statuses, Identities.Table, RemoteNodes.Table, RemoteNodes.Routes,
+            Ipcache.Table, Policies.Table, PolicyObjects.Statuses, Identities.Table, IdentityFollower.InForce, RemoteNodes.Table, RemoteNodes.Routes,
             Services.Frontends, Services.Maps, Services.Exemptions.Table, Services.Problems, Listeners.Table,
         })
         {
@@ -93,9 +94,13 @@ internal sealed class ControlPlane : IDisposable
 
     public IdentityDirectory Identities { get; }
 
+    public IdentityPorts IdentityPorts { get; } = new();
+
     public IdentityFollower IdentityFollower { get; }
 
     public RemoteNodes RemoteNodes { get; }
+
+    public NodeAddresses NodeAddresses { get; }
 
     public ApiServerAddresses ApiServers { get; }
 
@@ -112,6 +117,7 @@ internal sealed class ControlPlane : IDisposable
     {
         modules.Start("identities", IdentityFollower.RunAsync, cancellation);
         modules.Start("nodes", RemoteNodes.RunAsync, cancellation);
+        modules.Start("node-addresses", NodeAddresses.RunAsync, cancellation);
         modules.Start("api-server-addresses", ApiServers.RunAsync, cancellation);
         modules.Start("object-events", Events.RunAsync, cancellation);
         modules.Start("services", Services.RunAsync, cancellation);
@@ -123,6 +129,7 @@ internal sealed class ControlPlane : IDisposable
     public void Dispose()
     {
         Identities.Dispose();
+        NodeAddresses.Dispose();
         Client.Dispose();
     }
 }

@@ -11,7 +11,7 @@ internal enum IpcacheSource
     /// <summary>Everything that nobody else speaks for.</summary>
     World,
 
-    /// <summary>A block that a policy mentions.</summary>
+    /// <summary>A block that a policy mentions, or an address that a name has. Not heard about parts of a <see cref="PodRange"/>: pods are in there.</summary>
     Cidr,
 
     /// <summary>The pod range of another node, before its single pods are known.</summary>
@@ -44,6 +44,11 @@ internal sealed class Ipcache
     private readonly Lock _gate = new();
     private readonly Dictionary<IpPrefix, List<IpcacheRecord>> _statements = [];
 
+    // Blocks of policies, and pod ranges with their lengths: what is not heard changes with the ranges.
+    private readonly HashSet<IpPrefix> _cidrs = [];
+    private readonly HashSet<IpPrefix> _podRanges = [];
+    private readonly SortedDictionary<int, int> _podRangeLengths = [];
+
     /// <summary>What the kernel has to know.</summary>
     public Table<IpPrefix, IpcacheEntry> Table { get; } = new(
         "ipcache",
@@ -70,7 +75,7 @@ internal sealed class Ipcache
     public IReadOnlyList<IpcacheRecord> Describe()
     {
         lock (_gate)
-            return [.. _statements.Values.Select(Winner)];
+            return [.. _statements.Select(pair => Winner(pair.Key, pair.Value)).OfType<IpcacheRecord>()];
     }
 
     /// <summary>The most specific statement about an address; tries every length that is in use, longest first.</summary>
@@ -113,26 +118,59 @@ internal sealed class Ipcache
 
     private void Publish(TableWriter<IpPrefix, IpcacheEntry> writer, IpPrefix prefix)
     {
-        if (!_statements.TryGetValue(prefix, out List<IpcacheRecord>? statements) || statements.Count == 0)
-        {
+        List<IpcacheRecord> statements = _statements.GetValueOrDefault(prefix, []);
+        if (statements.Count == 0)
             _statements.Remove(prefix);
-            writer.Remove(prefix);
-            return;
-        }
-
-        IpcacheRecord winner = Winner(statements);
-        writer.Upsert(new IpcacheEntry(prefix, winner.Identity, winner.Node));
+        Note(_cidrs, prefix, statements.Exists(s => s.Source == IpcacheSource.Cidr));
+        if (Note(_podRanges, prefix, statements.Exists(s => s.Source == IpcacheSource.PodRange)) is { } isRange)
+            MoveRange(writer, prefix, isRange ? 1 : -1);
+        Write(writer, prefix, statements);
     }
 
-    private static IpcacheRecord Winner(List<IpcacheRecord> statements)
+    // Null: it was so before.
+    private static bool? Note(HashSet<IpPrefix> set, IpPrefix prefix, bool isMember)
+        => (isMember ? set.Add(prefix) : set.Remove(prefix)) ? isMember : null;
+
+    private void MoveRange(TableWriter<IpPrefix, IpcacheEntry> writer, IpPrefix range, int change)
     {
-        IpcacheRecord winner = statements[0];
+        _podRangeLengths[range.Length] = _podRangeLengths.GetValueOrDefault(range.Length) + change;
+        if (_podRangeLengths[range.Length] == 0)
+            _podRangeLengths.Remove(range.Length);
+        foreach (IpPrefix cidr in _cidrs.Where(cidr => cidr != range && range.Contains(cidr)))
+            Write(writer, cidr, _statements[cidr]);
+    }
+
+    private void Write(TableWriter<IpPrefix, IpcacheEntry> writer, IpPrefix prefix, List<IpcacheRecord> statements)
+    {
+        if (Winner(prefix, statements) is { } winner)
+            writer.Upsert(new IpcacheEntry(prefix, winner.Identity, winner.Node));
+        else
+            writer.Remove(prefix);
+    }
+
+    // Null: nobody who is heard says anything.
+    private IpcacheRecord? Winner(IpPrefix prefix, List<IpcacheRecord> statements)
+    {
+        IpcacheRecord? winner = null;
         foreach (IpcacheRecord statement in statements)
         {
-            if (statement.Source >= winner.Source)
+            if (winner is null || statement.Source >= winner.Source)
                 winner = statement;
         }
 
-        return winner;
+        return winner?.Source == IpcacheSource.Cidr && IsInPodRange(prefix) ? null : winner;
+    }
+
+    private bool IsInPodRange(IpPrefix prefix)
+    {
+        foreach (int length in _podRangeLengths.Keys)
+        {
+            if (length > prefix.Length)
+                return false;
+            if (_podRanges.Contains(new IpPrefix(prefix.Address, length)))
+                return true;
+        }
+
+        return false;
     }
 }

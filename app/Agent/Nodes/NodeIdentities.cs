@@ -9,7 +9,7 @@ namespace Axoneme.Agent.Nodes;
 
 /// <summary>
 /// Which identity another node has. All are "remote-node", or "kube-apiserver" where the API is served, unless rules may tell them apart by
-/// labels or addresses: then each set of labels has a number of this node's own.
+/// labels or addresses: then each set of labels has a number of this node's own. For one caller at a time.
 /// </summary>
 internal sealed class NodeIdentities(AgentOptions options, PolicyController policies)
 {
@@ -19,6 +19,7 @@ internal sealed class NodeIdentities(AgentOptions options, PolicyController poli
     private readonly LabelFilter _filter = LabelFilter.ParseWithoutDefaults(string.Join(' ', options.Policies.NodeLabels));
     private readonly Dictionary<LabelSet, (SecurityIdentity Id, int References)> _byLabels = [];
     private readonly HashSet<SecurityIdentity> _used = [];
+    private readonly Dictionary<SecurityIdentity, LabelSet> _unannounced = [];
 
     private bool TellsApart => options.Policies.EnableNodeSelectorLabels || options.Policies.CidrMatchesNodes;
 
@@ -28,7 +29,10 @@ internal sealed class NodeIdentities(AgentOptions options, PolicyController poli
             ? (labels ?? new Dictionary<string, string>()).Where(l => _filter.Keeps(new Label(NodeLabels.Source, l.Key, l.Value)))
             : [];
 
-    /// <summary>The identity for an address of a node. Each call counts as one use, until <see cref="Release"/>.</summary>
+    /// <summary>
+    /// The identity for an address of a node, which may have it after <see cref="AnnounceAsync"/>. Each call counts as one use, until
+    /// <see cref="ReleaseAsync"/>.
+    /// </summary>
     public SecurityIdentity Acquire(IEnumerable<KeyValuePair<string, string>> nodeLabels, IpAddress address, bool isApiServer)
     {
         if (!TellsApart)
@@ -43,25 +47,56 @@ internal sealed class NodeIdentities(AgentOptions options, PolicyController poli
 
         SecurityIdentity id = Allocate(labels);
         _byLabels[labels] = (id, 1);
-        _ = policies.ChangeAsync(engine => engine.UpsertIdentity(id, labels));
+        _unannounced[id] = labels;
         return id;
     }
 
-    public void Release(SecurityIdentity id)
+    /// <summary>Completes when the kernel's policies know the identities that are new. Where there are such, that is never before policies are released.</summary>
+    public async Task AnnounceAsync(CancellationToken cancellation)
+    {
+        if (_unannounced.Count == 0)
+            return;
+        KeyValuePair<SecurityIdentity, LabelSet>[] fresh = [.. _unannounced];
+        _unannounced.Clear();
+        Task decided = policies.ChangeAsync(engine =>
+        {
+            foreach ((SecurityIdentity id, LabelSet labels) in fresh)
+                engine.UpsertIdentity(id, labels);
+        });
+        await decided.WaitAsync(cancellation);
+        await policies.WhenDecisionsInKernelAsync(cancellation);
+    }
+
+    /// <summary>Ends one use of each. The kernel's ipcache has none of those any more that nobody uses.</summary>
+    public async Task ReleaseAsync(IEnumerable<SecurityIdentity> uses, CancellationToken cancellation)
+    {
+        SecurityIdentity[] unused = [.. uses.Where(Release)];
+        if (unused.Length == 0)
+            return;
+        Task decided = policies.ChangeAsync(engine =>
+        {
+            foreach (SecurityIdentity id in unused)
+                engine.DeleteIdentity(id);
+        });
+        await decided.WaitAsync(cancellation);
+    }
+
+    // True: that was the last use.
+    private bool Release(SecurityIdentity id)
     {
         if (!_used.Contains(id))
-            return;
+            return false;
         LabelSet labels = _byLabels.First(pair => pair.Value.Id == id).Key;
         int references = _byLabels[labels].References - 1;
         if (references > 0)
         {
             _byLabels[labels] = (id, references);
-            return;
+            return false;
         }
 
         _byLabels.Remove(labels);
-        _used.Remove(id);
-        _ = policies.ChangeAsync(engine => engine.DeleteIdentity(id));
+        _unannounced.Remove(id);
+        return _used.Remove(id);
     }
 
     /// <remarks>From a hash of the labels, so that a restart finds the numbers that connections and maps have.</remarks>

@@ -31,7 +31,7 @@ internal sealed record RemoteNode(
     public override int GetHashCode() => HashCode.Combine(Name, IPv4, IPv6);
 }
 
-/// <summary>The other nodes, from CiliumNode objects: a table for routes, and their addresses in the ipcache.</summary>
+/// <summary>The other nodes, from CiliumNode objects: a table for routes, and the pod ranges behind them in the ipcache.</summary>
 internal sealed class RemoteNodes
 {
     private const string Initializer = "cilium-nodes";
@@ -41,15 +41,10 @@ internal sealed class RemoteNodes
     private readonly Ipcache.Ipcache _ipcache;
     private readonly ILogger<RemoteNodes> _log;
     private readonly NodeIdentities _identities;
-    private readonly ApiServerAddresses _apiServers;
-    private readonly Dictionary<string, ImmutableArray<IpcacheRecord>> _statements = [];
-    private readonly Lock _gate = new();
 
-    public RemoteNodes(
-        ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, NodeIdentities identities, ApiServerAddresses apiServers, ILogger<RemoteNodes> log)
+    public RemoteNodes(ClusterState cluster, AgentOptions options, Ipcache.Ipcache ipcache, NodeIdentities identities, ILogger<RemoteNodes> log)
     {
         _identities = identities;
-        _apiServers = apiServers;
         _cluster = cluster;
         _options = options;
         _ipcache = ipcache;
@@ -75,37 +70,12 @@ internal sealed class RemoteNodes
 
     public async Task RunAsync(CancellationToken cancellation)
     {
-        _apiServers.Changed += Refresh;
-        try
-        {
-            await FollowAsync(cancellation);
-        }
-        finally
-        {
-            _apiServers.Changed -= Refresh;
-        }
-    }
-
-    // The API server came to a node, or left it.
-    private void Refresh()
-    {
-        lock (_gate)
-        {
-            foreach (RemoteNode node in Table.Snapshot().Values)
-                State(node.Name, node);
-        }
-    }
-
-    private async Task FollowAsync(CancellationToken cancellation)
-    {
         using ChangeStream<ResourceName, CiliumNode> stream = _cluster.CiliumNodes.Watch();
         await foreach (ChangeBatch<ResourceName, CiliumNode> batch in stream.ReadAllAsync(cancellation))
         {
             foreach (Change<ResourceName, CiliumNode> change in batch.Changes)
             {
-                if (change.Key.Name == _options.NodeName)
-                    continue;
-                lock (_gate)
+                if (change.Key.Name != _options.NodeName)
                     Apply(change);
             }
 
@@ -122,34 +92,13 @@ internal sealed class RemoteNodes
     {
         string name = change.Key.Name;
         RemoteNode? node = change.IsDelete ? null : Read(change.Value!);
-        State(name, node);
-        PublishRoutes(Table.Snapshot().Find(name), node);
+        RemoteNode? before = Table.Snapshot().Find(name);
+        _ipcache.Replace(before?.PodRanges ?? [], node is null ? [] : [.. Statements(node)], IpcacheSource.PodRange, name);
+        PublishRoutes(before, node);
         if (node is null)
             Table.Remove(name);
         else
             Table.Upsert(node);
-    }
-
-    private void State(string name, RemoteNode? node)
-    {
-        ImmutableArray<IpcacheRecord> after = node is null ? [] : [.. Statements(node)];
-        ImmutableArray<IpcacheRecord> before = _statements.GetValueOrDefault(name, []);
-        foreach (IpcacheSource source in new[] { IpcacheSource.Node, IpcacheSource.PodRange })
-        {
-            _ipcache.Replace(
-                before.Where(s => s.Source == source).Select(s => s.Prefix),
-                [.. after.Where(s => s.Source == source)],
-                source,
-                name);
-        }
-
-        // After what replaced them, so that an identity that stays is not forgotten in between.
-        foreach (IpcacheRecord statement in before.Where(s => s.Source == IpcacheSource.Node))
-            _identities.Release(statement.Identity);
-        if (node is null)
-            _statements.Remove(name);
-        else
-            _statements[name] = after;
     }
 
     private void PublishRoutes(RemoteNode? before, RemoteNode? after) => Routes.Write(writer =>
@@ -201,32 +150,7 @@ internal sealed class RemoteNodes
         };
     }
 
-    // The API server's address is the node's; its other addresses are just as much those of a node with the API server on it.
-    private SecurityIdentity IdentityOf(RemoteNode node, IpAddress address)
-    {
-        bool isApiServer = new[] { node.IPv4, node.IPv6 }.Any(own => own is { } known && _apiServers.Contains(known));
-        return _identities.Acquire(node.Labels, address, isApiServer);
-    }
-
-    private IEnumerable<IpcacheRecord> Statements(RemoteNode node)
-    {
-        foreach (IpAddress? address in new[] { node.IPv4, node.IPv6 })
-        {
-            if (address is { } value)
-                yield return new IpcacheRecord(IpPrefix.Single(value), IdentityOf(node, value), Node: null, IpcacheSource.Node, node.Name);
-        }
-
-        foreach (IpAddress router in node.Routers)
-        {
-            yield return new IpcacheRecord(
-                IpPrefix.Single(router), IdentityOf(node, router), node.TunnelEndpoint, IpcacheSource.Node, node.Name);
-        }
-
-        // A pod whose CiliumEndpoint has not arrived yet is reached, but not trusted.
-        foreach (IpPrefix range in node.PodRanges)
-        {
-            SecurityIdentity identity = WorldIdentity.Of(range.IsV6, _options);
-            yield return new IpcacheRecord(range, identity, node.TunnelEndpoint, IpcacheSource.PodRange, node.Name);
-        }
-    }
+    // An address in there is a pod's, of which nothing is known before its CiliumEndpoint arrives: it is reached, but what the world may do is not for it.
+    private static IEnumerable<IpcacheRecord> Statements(RemoteNode node) => node.PodRanges.Select(
+        range => new IpcacheRecord(range, SecurityIdentity.Unmanaged, node.TunnelEndpoint, IpcacheSource.PodRange, node.Name));
 }

@@ -23,9 +23,6 @@ internal sealed class PolicyController
     private const string CidrOwner = "policy";
     private const string Initializer = "policy-engine";
 
-    // A map that cannot be written holds up the order of things, not the rest of the agent.
-    private static readonly TimeSpan KernelPatience = TimeSpan.FromSeconds(1);
-
     private readonly PolicyEngine _engine;
     private readonly Ipcache.Ipcache _ipcache;
     private readonly Lock _gate = new();
@@ -80,6 +77,9 @@ internal sealed class PolicyController
     /// <summary>Completes when the endpoint's map is as the table's revision says. Set by whoever runs the reconciler.</summary>
     public Func<ushort, long, CancellationToken, Task<ReconcileStatus<ushort>?>> WhenInKernelAsync { get; set; } =
         static (_, _, _) => Task.FromResult<ReconcileStatus<ushort>?>(null);
+
+    /// <summary>How long a map that cannot be written holds up the order of things; it is not to hold up the rest of the agent.</summary>
+    public TimeSpan KernelPatience { get; set; } = TimeSpan.FromSeconds(1);
 
     /// <summary>Completes when the prefix is in the kernel's ipcache. Set by whoever runs the reconciler.</summary>
     public Func<IpPrefix, CancellationToken, Task> WhenAddressInKernelAsync { get; set; } = static (_, _) => Task.CompletedTask;
@@ -316,7 +316,7 @@ internal sealed class PolicyController
             cancellation);
     }
 
-    private static async Task WaitAsync(Func<CancellationToken, Task> wait, CancellationToken cancellation)
+    private async Task WaitAsync(Func<CancellationToken, Task> wait, CancellationToken cancellation)
     {
         using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         patience.CancelAfter(KernelPatience);

@@ -37,6 +37,7 @@ public sealed class PolicyObjectTests : IAsyncDisposable
         _ = _control.Policies.ReleaseAsync();
         _running = Task.WhenAll(
             _control.Policies.RunAsync(_stop.Token), _control.PolicyObjects.RunAsync(_stop.Token), _control.RemoteNodes.RunAsync(_stop.Token),
+            _control.NodeAddresses.RunAsync(_stop.Token),
             _control.ApiServers.RunAsync(_stop.Token));
         return _control;
     }
