@@ -22,7 +22,8 @@ static __always_inline _Bool identity_is_remote_node(__u32 identity)
 }
 
 /* The identity that the other node gave. Itself it calls "host" or a remote node; which of them it
- * is to us says our table. Where it knows none, our table has the word.
+ * is to us says our table. Where it knows none, our table has the word. So has it about a pod that
+ * it does not know yet: our policy maps may not have heard of what the other node means.
  */
 static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *flow,
 					    const enum family family)
@@ -38,9 +39,9 @@ static __always_inline int overlay_identity(struct __sk_buff *skb, struct flow *
 	flow->source_identity = key.tunnel_id;
 	is_node =
 	    flow->source_identity == IDENTITY_HOST || flow->source_identity == IDENTITY_REMOTE_NODE;
-	if (!is_node && flow->source_identity != IDENTITY_UNKNOWN)
-		return 0;
 	known = ipcache_identity(ipcache_find(&flow->packet.source, family), family);
+	if (!is_node && flow->source_identity != IDENTITY_UNKNOWN && known != IDENTITY_UNMANAGED)
+		return 0;
 	if (is_node && !identity_is_remote_node(known))
 		known = IDENTITY_REMOTE_NODE;
 	flow->source_identity = known;

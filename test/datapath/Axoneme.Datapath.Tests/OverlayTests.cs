@@ -29,6 +29,19 @@ public sealed class OverlayTests
     }
 
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void A_pod_that_is_not_known_yet_does_not_get_in_by_the_identity_of_the_tunnel(Family f)
+    {
+        const uint Unmanaged = 3;
+        using var c = new Cluster(f, tunnel: true);
+        c.Node.AddIdentity(f.Remote, Unmanaged);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Node.Rule(c.Server, TrafficDirection.Ingress, 777, 6, 80);
+        Assert.Equal(DropReason.PolicyDenied, Arrive(c, Packet.TcpFrom(f.At(f.Remote, 40000), f.At(f.Server, 80)), 777).Dropped);
+        Node.Rule(c.Server, TrafficDirection.Ingress, Unmanaged, 6, 80);
+        Assert.Equal(TcVerdict.Redirect, Arrive(c, Packet.TcpFrom(f.At(f.Remote, 40001), f.At(f.Server, 80)), 777).Verdict);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Another_nodes_own_packets_are_of_a_remote_node_and_of_the_one_that_our_table_knows(Family f)
     {
         const uint Host = 1, RemoteNode = 6, WithLabels = 0x02000007;
