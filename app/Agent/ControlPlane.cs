@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
 using Axoneme.Agent.Cluster;
 using Axoneme.Agent.Configuration;
 using Axoneme.Agent.Identities;
@@ -8,6 +9,7 @@ using Axoneme.Agent.Services;
 using Axoneme.Agent.Sockets;
 using Axoneme.Hosting;
 using Axoneme.Kubernetes;
+using Axoneme.Network;
 using Axoneme.Policy;
 using Axoneme.Tables;
 using Microsoft.Extensions.Logging;
@@ -22,11 +24,14 @@ internal sealed class ControlPlane : IDisposable
         Client = client;
         Cluster = new ClusterState(client, options, Catalog, loggers.CreateLogger<ClusterState>());
         Ipcache = new Ipcache.Ipcache();
+        ImmutableArray<KeyValuePair<SecurityIdentity, LabelSet>> wellKnown = options.EnableWellKnownIdentities
+            ? [.. WellKnownIdentities.Of(options.ClusterName, options.Namespace)] : [];
         Engine = new PolicyEngine(new PolicyOptions
         {
             Enforcement = (EnforcementMode)options.EnablePolicy,
             ClusterName = options.ClusterName,
-            ClusterId = (uint)options.ClusterId,
+            Numbering = options.Numbering,
+            WellKnown = wellKnown,
             DefaultLocalCluster = options.PolicyDefaultLocalCluster,
             DualStack = options.EnableIPv4 && options.EnableIPv6,
             AllowLocalhost = options.AlwaysAllowLocalhost,
@@ -54,7 +59,7 @@ internal sealed class ControlPlane : IDisposable
         PolicyObjects = new PolicyObjects(
             Cluster, options, Repository, references, Policies, new PolicyReports(client, Events, policyLog), policyLog);
         NodeConditions = new NodeConditions(client, Cluster, options.NodeName, new Random(), loggers.CreateLogger<NodeConditions>());
-        Identities = new IdentityDirectory(client, loggers.CreateLogger<IdentityDirectory>());
+        Identities = new IdentityDirectory(client, options.Numbering, wellKnown, loggers.CreateLogger<IdentityDirectory>());
         Identities.Table.RegisterInitializer(Agent.Identities.IdentityFollower.Initializer);
         IdentityFollower = new IdentityFollower(Cluster, Identities, IdentityPorts, Policies, loggers.CreateLogger<IdentityFollower>());
         ApiServers = new ApiServerAddresses(Cluster, Ipcache, loggers.CreateLogger<ApiServerAddresses>());

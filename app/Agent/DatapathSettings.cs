@@ -27,7 +27,8 @@ internal static class DatapathSettings
         SocketLoadBalancing = options.Services.SocketTranslation,
         PacketLoadBalancing = !options.Services.SocketTranslation || options.Services.SocketTranslationOfHostOnly,
         AutoDirectNodeRoutes = options.AutoDirectNodeRoutes,
-        ClusterId = (uint)options.ClusterId,
+        ClusterId = options.Numbering.ClusterId,
+        ClusterIdentityBits = options.Numbering.Bits,
         MonitorAggregation = options.MonitorAggregationLevel switch
         {
             0 => TraceAggregation.EveryPacket,

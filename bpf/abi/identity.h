@@ -21,13 +21,13 @@ enum reserved_identity {
 	IDENTITY_AGGREGATE_REMOTE_NODE = 14,
 	/* Those below have no class but that of everybody. */
 	IDENTITY_CLASSED_MIN = 100,
+	IDENTITY_ALLOCATED_MIN = 256,
 	/* Identities from here up mean something on this node only and never travel. */
 	IDENTITY_LOCAL_SCOPE_MIN = 0x01000000,
 };
 
 /* The upper bits of an identity: its scope or, in scope 0, the cluster that allocated it. */
 enum identity_layout {
-	IDENTITY_CLUSTER_SHIFT = 16,
 	IDENTITY_SCOPE_SHIFT = 24,
 	IDENTITY_SCOPE_OUTSIDE = 1, /* address blocks and names */
 	IDENTITY_SCOPE_REMOTE_NODE = 2,

@@ -32,7 +32,8 @@ CONFIG_VAR(_Bool, policy_deny_icmp,
 CONFIG_VAR(__u32, world_identity4, "Identity of IPv4 addresses that are not known", IDENTITY_WORLD);
 CONFIG_VAR(__u32, world_identity6, "Identity of IPv6 addresses that are not known", IDENTITY_WORLD);
 
-CONFIG_VAR(__u32, cluster_id, "Upper half of the identities that this cluster allocates", 0);
+CONFIG_VAR(__u32, cluster_id, "Upper part of the identities that this cluster allocates", 0);
+CONFIG_VAR(__u8, cluster_identity_bits, "Bits of the lower part", 16);
 
 CONFIG_VAR(__u32, ct_tcp_timeout_s, "Life of an established TCP connection without packets", 8000);
 CONFIG_VAR(__u32, ct_tcp_syn_timeout_s, "Life of a TCP connection of which only a SYN was seen",

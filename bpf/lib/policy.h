@@ -127,8 +127,10 @@ static __always_inline __u32 policy_class_of(__u32 identity)
 		return IDENTITY_AGGREGATE_WORLD;
 	if (scope == IDENTITY_SCOPE_REMOTE_NODE)
 		return IDENTITY_AGGREGATE_REMOTE_NODE;
-	return identity >> IDENTITY_CLUSTER_SHIFT == cluster_id ? IDENTITY_AGGREGATE_CLUSTER
-								: IDENTITY_AGGREGATE_CLUSTER_MESH;
+	/* Fixed numbers of pods mean those of the own cluster, whatever number it has. */
+	return identity < IDENTITY_ALLOCATED_MIN || identity >> cluster_identity_bits == cluster_id
+		   ? IDENTITY_AGGREGATE_CLUSTER
+		   : IDENTITY_AGGREGATE_CLUSTER_MESH;
 }
 
 /* The proxy knows no other protocols, no connections towards pods, and none of the node itself. */

@@ -63,8 +63,11 @@ public sealed record DatapathOptions
     /// <summary>auto-direct-node-routes.</summary>
     public bool AutoDirectNodeRoutes { get; init; }
 
-    /// <summary>cluster-id: upper half of the numbers of this cluster's identities.</summary>
+    /// <summary>cluster-id: upper part of the numbers of this cluster's identities.</summary>
     public uint ClusterId { get; init; }
+
+    /// <summary>Bits below the cluster's number in those of its identities.</summary>
+    public int ClusterIdentityBits { get; init; } = 16;
 
     /// <summary>monitor-aggregation.</summary>
     public TraceAggregation MonitorAggregation { get; init; } = TraceAggregation.Connections;

@@ -46,6 +46,7 @@ internal sealed class ProgramConstants(DatapathOptions options, NodeDevices devi
         constants.HostEndpoint = options.HostEndpoint;
         constants.PolicyDenyIcmp = options.PolicyDenyIcmp;
         constants.ClusterId = options.ClusterId;
+        constants.ClusterIdentityBits = (byte)options.ClusterIdentityBits;
         constants.TraceAggregation = (byte)options.MonitorAggregation;
         constants.TraceIntervalS = (uint)options.TraceInterval.TotalSeconds;
         constants.TraceEvents = options.TraceEvents;

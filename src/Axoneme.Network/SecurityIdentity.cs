@@ -5,8 +5,9 @@ using System.Collections.Immutable;
 namespace Axoneme.Network;
 
 /// <summary>
-/// The number that stands for a set of labels in maps, flows and tunnel headers. 1-255 are reserved, 256-65535 are allocated
-/// cluster-wide, numbers with a non-zero top byte are local to the node (1 = CIDR and FQDN, 2 = remote nodes).
+/// The number that stands for a set of labels in maps, flows and tunnel headers. 1-255 are reserved, of which those from 100 on are
+/// pods' like the cluster-wide ones after them (<see cref="IdentityNumbering"/>); numbers with a non-zero top byte are local to the node (1 =
+/// CIDR and FQDN, 2 = remote nodes).
 /// </summary>
 public readonly record struct SecurityIdentity(uint Value) : IComparable<SecurityIdentity>
 {
@@ -38,13 +39,11 @@ public readonly record struct SecurityIdentity(uint Value) : IComparable<Securit
     public static readonly ImmutableArray<SecurityIdentity> Aggregates =
         [AggregateCluster, AggregateClusterMesh, AggregateWorld, AggregateRemoteNode];
 
-    public const uint MinimalAllocated = 256;
-    public const uint MaximalAllocated = 65535;
     public const uint LocalCidrScope = 0x0100_0000;
     public const uint RemoteNodeScope = 0x0200_0000;
     private const uint ScopeMask = 0xFF00_0000;
-    private const int ClusterShift = 16;
     private const uint MinimalClassed = 100;
+    private const uint MinimalAllocated = 256;
 
     /// <summary>Names of the reserved identities, as the label <c>reserved:NAME</c> spells them.</summary>
     public static FrozenDictionary<uint, string> ReservedNames { get; } = new Dictionary<uint, string>
@@ -82,13 +81,14 @@ public readonly record struct SecurityIdentity(uint Value) : IComparable<Securit
     public bool IsLocalCidr => (Value & ScopeMask) == LocalCidrScope;
 
     /// <summary>The class by which a policy map knows the identity besides its number; <see cref="Unknown"/> (anyone) for reserved ones.</summary>
-    /// <param name="clusterId">Of this cluster (cluster-id).</param>
-    public SecurityIdentity AggregateIn(uint clusterId) => (Value & ScopeMask) switch
+    /// <param name="cluster">How this cluster's identities are numbered.</param>
+    public SecurityIdentity AggregateIn(IdentityNumbering cluster) => (Value & ScopeMask) switch
     {
         _ when Value < MinimalClassed => Unknown,
         LocalCidrScope => AggregateWorld,
         RemoteNodeScope => AggregateRemoteNode,
-        _ => Value >> ClusterShift == clusterId ? AggregateCluster : AggregateClusterMesh,
+        // Fixed numbers of pods mean those of the own cluster, whatever number it has.
+        _ => IsReserved || cluster.Has(this) ? AggregateCluster : AggregateClusterMesh,
     };
 
     public int CompareTo(SecurityIdentity other) => Value.CompareTo(other.Value);

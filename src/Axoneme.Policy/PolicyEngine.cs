@@ -82,7 +82,7 @@ public sealed class PolicyEngine
             Appeared = (id, labels) => _selectors.Upsert(new PolicyIdentity(id, labels)),
             Moved = address => Publish(IpPrefix.Single(address)),
         };
-        foreach ((SecurityIdentity id, LabelSet labels) in ReservedIdentities.Labels(options.DualStack))
+        foreach ((SecurityIdentity id, LabelSet labels) in ReservedIdentities.Labels(options.DualStack).Concat(options.WellKnown))
             _selectors.Upsert(new PolicyIdentity(id, labels));
     }
 

@@ -17,13 +17,13 @@ public static class PolicyEvaluator
     /// <param name="peer">Identity of the other side.</param>
     /// <param name="protocol">Of the packet.</param>
     /// <param name="port">Destination port, or the ICMP type.</param>
-    /// <param name="clusterId">Of this cluster.</param>
+    /// <param name="cluster">How this cluster's identities are numbered; null: as those of a cluster alone.</param>
     public static PolicyVerdict Evaluate(
-        EndpointPolicy policy, TrafficDirection direction, SecurityIdentity peer, L4Protocol protocol, ushort port, uint clusterId = 0)
+        EndpointPolicy policy, TrafficDirection direction, SecurityIdentity peer, L4Protocol protocol, ushort port, IdentityNumbering? cluster = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
         PolicyVerdict specific = policy.Entries.Match(direction, peer, protocol, port);
-        PolicyVerdict common = policy.Entries.Match(direction, peer.AggregateIn(clusterId), protocol, port);
+        PolicyVerdict common = policy.Entries.Match(direction, peer.AggregateIn(cluster ?? IdentityNumbering.Default), protocol, port);
         if (specific.Entry is null || common.Entry is null)
             return specific.Entry is null ? common : specific;
         int order = common.Entry.Precedence.CompareTo(specific.Entry.Precedence);

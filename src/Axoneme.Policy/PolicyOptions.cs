@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
+using Axoneme.Network;
+
 namespace Axoneme.Policy;
 
 /// <summary>Option <c>enable-policy</c>.</summary>
@@ -23,8 +26,11 @@ public sealed record PolicyOptions
 
     public string ClusterName { get; init; } = "default";
 
-    /// <summary>Upper half of the numbers of this cluster's identities (<c>cluster-id</c>).</summary>
-    public uint ClusterId { get; init; }
+    /// <summary>Numbers of this cluster's identities (<c>cluster-id</c>, <c>max-connected-clusters</c>).</summary>
+    public IdentityNumbering Numbering { get; init; } = IdentityNumbering.Default;
+
+    /// <summary>Identities of pods whose numbers are the same in every cluster (<see cref="WellKnownIdentities"/>).</summary>
+    public ImmutableArray<KeyValuePair<SecurityIdentity, LabelSet>> WellKnown { get; init; } = [];
 
     /// <summary>Peer selectors without a cluster mean the own one (<c>policy-default-local-cluster</c>).</summary>
     public bool DefaultLocalCluster { get; init; } = true;

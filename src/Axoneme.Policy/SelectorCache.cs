@@ -66,7 +66,7 @@ internal sealed class SelectorCache(
     public PolicyIdentity? Find(SecurityIdentity id) => _identities.GetValueOrDefault(id);
 
     /// <summary>The class that the identity belongs to.</summary>
-    public SecurityIdentity ClassOf(SecurityIdentity id) => id.AggregateIn(options.ClusterId);
+    public SecurityIdentity ClassOf(SecurityIdentity id) => id.AggregateIn(options.Numbering);
 
     /// <summary>The selections that have the identity.</summary>
     public IEnumerable<Selection> SelectionsOf(SecurityIdentity id)

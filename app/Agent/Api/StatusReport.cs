@@ -65,7 +65,7 @@ internal sealed class StatusReport(ApiSources sources)
             NodeMonitor = NodeMonitor(sources.Running),
             Hubble = Hubble(),
             HubbleMetrics = new ComponentStatus(ComponentStatus.Disabled),
-            IdentityRange = new IdentityRange(SecurityIdentity.MinimalAllocated, SecurityIdentity.MaximalAllocated),
+            IdentityRange = new IdentityRange(sources.Options.Numbering.First, sources.Options.Numbering.Last),
             Cluster = new ClusterStatus(new ComponentStatus(ComponentStatus.Disabled), nodes.Nodes, nodes.Self),
             Controllers = _controllers.All(),
             Modules = _controllers.Modules(),

@@ -32,7 +32,13 @@ internal sealed record AgentOptions
 
     public string ClusterName { get; init; } = "default";
 
-    public int ClusterId { get; init; }
+    public IdentityNumbering Numbering { get; init; } = IdentityNumbering.Default;
+
+    /// <summary>max-connected-clusters: 255 or 511, the same in all clusters that are connected.</summary>
+    public int MaxConnectedClusters { get; init; } = 255;
+
+    /// <summary>enable-well-known-identities: pods that many clusters have get numbers that are the same everywhere.</summary>
+    public bool EnableWellKnownIdentities { get; init; }
 
     public string? KubeConfigPath { get; init; }
 

@@ -26,12 +26,15 @@ internal sealed class AgentOptionsBinder(RawConfig raw)
         if (string.IsNullOrEmpty(nodeName))
             _reader.Problem("K8S_NODE_NAME", "the environment variable must name this node");
         string stateDirectory = _reader.Text("state-dir") ?? "/var/run/cilium";
+        int clusters = int.Parse(_reader.Choice("max-connected-clusters", "255", "255", "511"), CultureInfo.InvariantCulture);
         return new AgentOptions
         {
             NodeName = nodeName ?? "",
             Namespace = string.IsNullOrEmpty(podNamespace) ? "kube-system" : podNamespace,
             ClusterName = _reader.Text("cluster-name") ?? "default",
-            ClusterId = _reader.Number("cluster-id", 0, 0, 511),
+            MaxConnectedClusters = clusters,
+            Numbering = new IdentityNumbering { ClusterId = (uint)_reader.Number("cluster-id", 0, 0, clusters), Bits = clusters == 511 ? 15 : 16 },
+            EnableWellKnownIdentities = _reader.Switch("enable-well-known-identities", false),
             KubeConfigPath = _reader.Text("k8s-kubeconfig-path"),
             ApiServerUrls = _reader.List("k8s-api-server-urls"),
             StateDirectory = stateDirectory,

@@ -10,7 +10,7 @@ using Axoneme.Tables;
 namespace Axoneme.Agent.Dns;
 
 /// <summary>What the proxy has to know, and the way there from what it was told. One thread at a time.</summary>
-internal sealed class ProxyState(Table<ushort, Endpoint> endpoints, ProxyOptions options, uint clusterId)
+internal sealed class ProxyState(Table<ushort, Endpoint> endpoints, ProxyOptions options, IdentityNumbering cluster)
 {
     // Parts of lists without a bound of their own.
     private const int EndpointsAtOnce = 100;
@@ -33,7 +33,7 @@ internal sealed class ProxyState(Table<ushort, Endpoint> endpoints, ProxyOptions
     {
         foreach (EndpointPolicyChange change in update.Endpoints)
         {
-            ImmutableArray<DnsPeerRule> rules = DnsRules.Of(change.Policy, clusterId);
+            ImmutableArray<DnsPeerRule> rules = DnsRules.Of(change.Policy, cluster);
             if (!rules.IsEmpty)
             {
                 _rules[change.EndpointId] = rules;

@@ -38,7 +38,7 @@ internal sealed class HostFirewall
         _file = new HostPolicyFile(options.StateDirectory, log);
         var trial = new HostPolicyTrial(_options.ConfirmTimeout);
         _gate = new HostPolicyGate(trial, () => host.Labels);
-        var checks = new HostPolicyChecks(_options, control.Ipcache, control.Policies, connect, new HostPolicyReach((uint)options.ClusterId));
+        var checks = new HostPolicyChecks(_options, control.Ipcache, control.Policies, connect, new HostPolicyReach(options.Numbering));
         var parts = new HostPolicyParts(trial, _gate, checks, _file, control.Policies, control.Cluster, control.Events, control.NodeConditions, NotInKernel);
         control.NodeConditions.Register(HostPolicyGuard.Topic);
         _guard = new HostPolicyGuard(parts, host.Id, control.Engine, TimeProvider.System, log);

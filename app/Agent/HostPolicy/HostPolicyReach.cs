@@ -12,8 +12,8 @@ namespace Axoneme.Agent.HostPolicy;
 internal sealed record ManagementSession(L4Address Remote, SecurityIdentity Identity, ushort Port);
 
 /// <summary>Who reaches the node under a policy, by the contents of its map as the kernel reads them, and without a packet.</summary>
-/// <param name="clusterId">Of this cluster.</param>
-internal sealed class HostPolicyReach(uint clusterId)
+/// <param name="cluster">Numbers of this cluster's identities.</param>
+internal sealed class HostPolicyReach(IdentityNumbering cluster)
 {
     /// <summary>The sessions that would not pass, in words.</summary>
     public IEnumerable<string> CutSessions(EndpointPolicy policy, IEnumerable<ManagementSession> sessions)
@@ -37,7 +37,7 @@ internal sealed class HostPolicyReach(uint clusterId)
         if (!policy.IngressEnforced || policy.Audit)
             return true;
         PolicyMapEntry? own = Match(policy, identity, port);
-        PolicyMapEntry? common = Match(policy, identity.AggregateIn(clusterId), port);
+        PolicyMapEntry? common = Match(policy, identity.AggregateIn(cluster), port);
         if (own is null || common is null)
             return (own ?? common) is { Deny: false };
         int order = common.Precedence.CompareTo(own.Precedence);

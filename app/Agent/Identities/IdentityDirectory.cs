@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+using System.Collections.Immutable;
 using System.Net;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
@@ -18,7 +19,13 @@ internal sealed record IdentityRecord(SecurityIdentity Id, LabelSet Labels, bool
 /// labels at once; both numbers are then valid, and
 /// whoever needs one later uses the smaller.
 /// </summary>
-internal sealed class IdentityDirectory(KubernetesClient client, ILogger<IdentityDirectory> log) : IDisposable
+/// <param name="client">Of the API.</param>
+/// <param name="numbering">Numbers of the own cluster.</param>
+/// <param name="wellKnown">Identities without objects, whose numbers are fixed.</param>
+/// <param name="log">For objects that cannot be read.</param>
+internal sealed class IdentityDirectory(
+    KubernetesClient client, IdentityNumbering numbering, ImmutableArray<KeyValuePair<SecurityIdentity, LabelSet>> wellKnown, ILogger<IdentityDirectory> log)
+    : IDisposable
 {
     // As upstream's operator sets it.
     private const string Mark = "io.cilium.heartbeat";
@@ -55,6 +62,12 @@ internal sealed class IdentityDirectory(KubernetesClient client, ILogger<Identit
     /// <exception cref="KubernetesException">The API refused the object.</exception>
     public async Task<SecurityIdentity> AllocateAsync(LabelSet labels, CancellationToken cancellation)
     {
+        foreach ((SecurityIdentity id, LabelSet fixedLabels) in wellKnown)
+        {
+            if (fixedLabels.Equals(labels))
+                return id;
+        }
+
         if (Find(labels) is { } known && !IsMarked(known))
             return known;
         // One at a time: pods of one deployment start together and share their labels.
@@ -136,12 +149,12 @@ internal sealed class IdentityDirectory(KubernetesClient client, ILogger<Identit
     private SecurityIdentity DrawFreeNumber()
     {
         TableSnapshot<SecurityIdentity, IdentityRecord> used = Table.Snapshot();
-        const int Range = (int)(SecurityIdentity.MaximalAllocated - SecurityIdentity.MinimalAllocated + 1);
-        if (used.Count >= Range)
-            throw new InvalidOperationException($"all {Range} cluster identities are in use; fewer labels should be relevant for identities (option labels)");
+        int range = (int)(numbering.Last - numbering.First + 1);
+        if (used.Count >= range && used.Keys.Count(numbering.Has) >= range)
+            throw new InvalidOperationException($"all {range} cluster identities are in use; fewer labels should be relevant for identities (option labels)");
         while (true)
         {
-            var id = new SecurityIdentity(SecurityIdentity.MinimalAllocated + (uint)Random.Shared.Next(Range));
+            var id = new SecurityIdentity(numbering.First + (uint)Random.Shared.Next(range));
             if (!used.Contains(id))
                 return id;
         }

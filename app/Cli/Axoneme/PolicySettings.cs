@@ -25,7 +25,11 @@ internal static class PolicySettings
             AllowLocalhost = Text("allow-localhost", "auto") != "policy",
             DefaultLocalCluster = IsOn("policy-default-local-cluster", true),
             EnableNonDefaultDeny = IsOn("enable-non-default-deny-policies", true),
-            ClusterId = uint.TryParse(Text("cluster-id", "0"), out uint clusterId) ? clusterId : throw new UserErrorException($"cluster-id: '{Text("cluster-id", "")}' is not a number"),
+            Numbering = new IdentityNumbering
+            {
+                ClusterId = uint.TryParse(Text("cluster-id", "0"), out uint clusterId) ? clusterId : throw new UserErrorException($"cluster-id: '{Text("cluster-id", "")}' is not a number"),
+                Bits = Text("max-connected-clusters", "255") == "511" ? 15 : 16,
+            },
             EnableSctp = IsOn("enable-sctp", false),
             EnableIcmpRules = IsOn("enable-icmp-rules", true),
             EnableL7Proxy = IsOn("enable-l7-proxy", true),

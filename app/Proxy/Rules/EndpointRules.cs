@@ -56,6 +56,6 @@ internal sealed class EndpointRules
     {
         1 => 13,
         2 => 14,
-        _ => identity < 100 ? 0u : identity <= SecurityIdentity.MaximalAllocated ? 11u : 12u,
+        _ => identity < 100 ? 0u : identity <= IdentityNumbering.Default.Last ? 11u : 12u,
     };
 }

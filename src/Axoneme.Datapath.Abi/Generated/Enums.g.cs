@@ -356,6 +356,7 @@ public enum ReservedIdentity : uint
     [CType("IDENTITY_AGGREGATE_WORLD")] AggregateWorld = 13,
     [CType("IDENTITY_AGGREGATE_REMOTE_NODE")] AggregateRemoteNode = 14,
     [CType("IDENTITY_CLASSED_MIN")] ClassedMin = 100,
+    [CType("IDENTITY_ALLOCATED_MIN")] AllocatedMin = 256,
     [CType("IDENTITY_LOCAL_SCOPE_MIN")] LocalScopeMin = 16777216,
 }
 

@@ -20,7 +20,7 @@ public static class OverlayObject
 }
 
 /// <summary>Load-time constants of OverlayObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 165)]
+[StructLayout(LayoutKind.Explicit, Size = 173)]
 public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -36,44 +36,45 @@ public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, I
         ("world_identity4", 24, 4),
         ("world_identity6", 28, 4),
         ("cluster_id", 32, 4),
-        ("ct_tcp_timeout_s", 36, 4),
-        ("ct_tcp_syn_timeout_s", 40, 4),
-        ("ct_tcp_fin_timeout_s", 44, 4),
-        ("ct_any_timeout_s", 48, 4),
-        ("ct_service_tcp_timeout_s", 52, 4),
-        ("ct_service_any_timeout_s", 56, 4),
-        ("conntrack_accounting", 60, 1),
-        ("drop_events", 61, 1),
-        ("trace_events", 62, 1),
-        ("policy_verdict_events", 63, 1),
-        ("trace_aggregation", 64, 1),
-        ("trace_tcp_flags", 65, 1),
-        ("trace_interval_s", 68, 4),
-        ("event_wakeup_bytes", 72, 4),
-        ("clock_jiffies", 76, 1),
-        ("jiffies_base", 80, 8),
-        ("clock_base_s", 88, 4),
-        ("jiffies_reciprocal", 92, 4),
-        ("service_affinity", 96, 1),
-        ("service_maglev", 97, 1),
-        ("maglev_slots", 100, 4),
-        ("maglev_seed", 104, 4),
-        ("node_port_min", 108, 2),
-        ("node_port_max", 110, 2),
-        ("reject_without_backend", 112, 1),
-        ("claim_without_backend", 113, 1),
-        ("service_wildcards", 114, 1),
-        ("node_ports", 115, 1),
-        ("service_dsr", 116, 1),
-        ("nat_port_min", 118, 2),
-        ("nat_port_max", 120, 2),
-        ("masquerade4", 122, 1),
-        ("masquerade6", 123, 1),
-        ("native_cidr4", 124, 4),
-        ("native_mask4", 128, 4),
-        ("native_cidr6", 132, 16),
-        ("native_mask6", 148, 16),
-        ("masquerade_exceptions", 164, 1),
+        ("cluster_identity_bits", 36, 1),
+        ("ct_tcp_timeout_s", 40, 4),
+        ("ct_tcp_syn_timeout_s", 44, 4),
+        ("ct_tcp_fin_timeout_s", 48, 4),
+        ("ct_any_timeout_s", 52, 4),
+        ("ct_service_tcp_timeout_s", 56, 4),
+        ("ct_service_any_timeout_s", 60, 4),
+        ("conntrack_accounting", 64, 1),
+        ("drop_events", 65, 1),
+        ("trace_events", 66, 1),
+        ("policy_verdict_events", 67, 1),
+        ("trace_aggregation", 68, 1),
+        ("trace_tcp_flags", 69, 1),
+        ("trace_interval_s", 72, 4),
+        ("event_wakeup_bytes", 76, 4),
+        ("clock_jiffies", 80, 1),
+        ("jiffies_base", 88, 8),
+        ("clock_base_s", 96, 4),
+        ("jiffies_reciprocal", 100, 4),
+        ("service_affinity", 104, 1),
+        ("service_maglev", 105, 1),
+        ("maglev_slots", 108, 4),
+        ("maglev_seed", 112, 4),
+        ("node_port_min", 116, 2),
+        ("node_port_max", 118, 2),
+        ("reject_without_backend", 120, 1),
+        ("claim_without_backend", 121, 1),
+        ("service_wildcards", 122, 1),
+        ("node_ports", 123, 1),
+        ("service_dsr", 124, 1),
+        ("nat_port_min", 126, 2),
+        ("nat_port_max", 128, 2),
+        ("masquerade4", 130, 1),
+        ("masquerade6", 131, 1),
+        ("native_cidr4", 132, 4),
+        ("native_mask4", 136, 4),
+        ("native_cidr6", 140, 16),
+        ("native_mask6", 156, 16),
+        ("masquerade_exceptions", 172, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -118,159 +119,163 @@ public struct OverlayConstants : IBpfConstants, IClockConstants, ILbConstants, I
     [field: FieldOffset(28)]
     public uint WorldIdentity6 { get; set; }
 
-    /// <summary>Upper half of the identities that this cluster allocates</summary>
+    /// <summary>Upper part of the identities that this cluster allocates</summary>
     [field: FieldOffset(32)]
     public uint ClusterId { get; set; }
 
-    /// <summary>Life of an established TCP connection without packets</summary>
+    /// <summary>Bits of the lower part</summary>
     [field: FieldOffset(36)]
+    public byte ClusterIdentityBits { get; set; }
+
+    /// <summary>Life of an established TCP connection without packets</summary>
+    [field: FieldOffset(40)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(40)]
+    [field: FieldOffset(44)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(44)]
+    [field: FieldOffset(48)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(48)]
+    [field: FieldOffset(52)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(56)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(60)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(64)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(61)]
+    [field: FieldOffset(65)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(62)]
+    [field: FieldOffset(66)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(63)]
+    [field: FieldOffset(67)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(68)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(65)]
+    [field: FieldOffset(69)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(72)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(76)]
     public uint EventWakeupBytes { get; set; }
 
     /// <summary>Count time in jiffies, else by the coarse clock</summary>
-    [field: FieldOffset(76)]
+    [field: FieldOffset(80)]
     public bool ClockJiffies { get; set; }
 
     /// <summary>Jiffies at the second clock_base_s</summary>
-    [field: FieldOffset(80)]
+    [field: FieldOffset(88)]
     public ulong JiffiesBase { get; set; }
 
     /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
-    [field: FieldOffset(88)]
+    [field: FieldOffset(96)]
     public uint ClockBaseS { get; set; }
 
     /// <summary>2^32 by the jiffies in a second, rounded up</summary>
-    [field: FieldOffset(92)]
+    [field: FieldOffset(100)]
     public uint JiffiesReciprocal { get; set; }
 
     /// <summary>Whether session affinity is looked at</summary>
-    [field: FieldOffset(96)]
+    [field: FieldOffset(104)]
     public bool ServiceAffinity { get; set; }
 
     /// <summary>Whether any service may choose backends by Maglev tables</summary>
-    [field: FieldOffset(97)]
+    [field: FieldOffset(105)]
     public bool ServiceMaglev { get; set; }
 
     /// <summary>Slots of each Maglev table, a prime</summary>
-    [field: FieldOffset(100)]
+    [field: FieldOffset(108)]
     public uint MaglevSlots { get; set; }
 
     /// <summary>Of the hash over the connection; the same on all nodes</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(112)]
     public uint MaglevSeed { get; set; }
 
     /// <summary>First of the range of node ports (30000)</summary>
-    [field: FieldOffset(108)]
+    [field: FieldOffset(116)]
     public ushort NodePortMin { get; set; }
 
     /// <summary>Last of it (32767)</summary>
-    [field: FieldOffset(110)]
+    [field: FieldOffset(118)]
     public ushort NodePortMax { get; set; }
 
     /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(120)]
     public bool RejectWithoutBackend { get; set; }
 
     /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
-    [field: FieldOffset(113)]
+    [field: FieldOffset(121)]
     public bool ClaimWithoutBackend { get; set; }
 
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
-    [field: FieldOffset(114)]
+    [field: FieldOffset(122)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(115)]
+    [field: FieldOffset(123)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(124)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(118)]
+    [field: FieldOffset(126)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(128)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(122)]
+    [field: FieldOffset(130)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(123)]
+    [field: FieldOffset(131)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(132)]
     public NetU32 NativeCidr4 { get; set; }
 
     /// <summary>Mask of native_cidr4; 0 together with it: none</summary>
-    [field: FieldOffset(128)]
+    [field: FieldOffset(136)]
     public NetU32 NativeMask4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(132)]
+    [field: FieldOffset(140)]
     public Ip6Addr NativeCidr6 { get; set; }
 
     /// <summary>Mask of native_cidr6</summary>
-    [field: FieldOffset(148)]
+    [field: FieldOffset(156)]
     public Ip6Addr NativeMask6 { get; set; }
 
     /// <summary>Whether the maps of ip-masq-agent are asked</summary>
-    [field: FieldOffset(164)]
+    [field: FieldOffset(172)]
     public bool MasqueradeExceptions { get; set; }
 }

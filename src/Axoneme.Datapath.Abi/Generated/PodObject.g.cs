@@ -23,7 +23,7 @@ public static class PodObject
 }
 
 /// <summary>Load-time constants of PodObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 197)]
+[StructLayout(LayoutKind.Explicit, Size = 205)]
 public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatConstants, INodeConstants, IPodConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -39,50 +39,51 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("world_identity4", 24, 4),
         ("world_identity6", 28, 4),
         ("cluster_id", 32, 4),
-        ("ct_tcp_timeout_s", 36, 4),
-        ("ct_tcp_syn_timeout_s", 40, 4),
-        ("ct_tcp_fin_timeout_s", 44, 4),
-        ("ct_any_timeout_s", 48, 4),
-        ("ct_service_tcp_timeout_s", 52, 4),
-        ("ct_service_any_timeout_s", 56, 4),
-        ("conntrack_accounting", 60, 1),
-        ("drop_events", 61, 1),
-        ("trace_events", 62, 1),
-        ("policy_verdict_events", 63, 1),
-        ("trace_aggregation", 64, 1),
-        ("trace_tcp_flags", 65, 1),
-        ("trace_interval_s", 68, 4),
-        ("event_wakeup_bytes", 72, 4),
-        ("verify_source_address", 76, 1),
-        ("per_packet_lb", 77, 1),
-        ("service_loopback4", 80, 4),
-        ("service_loopback6", 84, 16),
-        ("router_ifindex", 100, 4),
-        ("router_mac", 104, 6),
-        ("clock_jiffies", 110, 1),
-        ("jiffies_base", 112, 8),
-        ("clock_base_s", 120, 4),
-        ("jiffies_reciprocal", 124, 4),
-        ("service_affinity", 128, 1),
-        ("service_maglev", 129, 1),
-        ("maglev_slots", 132, 4),
-        ("maglev_seed", 136, 4),
-        ("node_port_min", 140, 2),
-        ("node_port_max", 142, 2),
-        ("reject_without_backend", 144, 1),
-        ("claim_without_backend", 145, 1),
-        ("service_wildcards", 146, 1),
-        ("node_ports", 147, 1),
-        ("service_dsr", 148, 1),
-        ("nat_port_min", 150, 2),
-        ("nat_port_max", 152, 2),
-        ("masquerade4", 154, 1),
-        ("masquerade6", 155, 1),
-        ("native_cidr4", 156, 4),
-        ("native_mask4", 160, 4),
-        ("native_cidr6", 164, 16),
-        ("native_mask6", 180, 16),
-        ("masquerade_exceptions", 196, 1),
+        ("cluster_identity_bits", 36, 1),
+        ("ct_tcp_timeout_s", 40, 4),
+        ("ct_tcp_syn_timeout_s", 44, 4),
+        ("ct_tcp_fin_timeout_s", 48, 4),
+        ("ct_any_timeout_s", 52, 4),
+        ("ct_service_tcp_timeout_s", 56, 4),
+        ("ct_service_any_timeout_s", 60, 4),
+        ("conntrack_accounting", 64, 1),
+        ("drop_events", 65, 1),
+        ("trace_events", 66, 1),
+        ("policy_verdict_events", 67, 1),
+        ("trace_aggregation", 68, 1),
+        ("trace_tcp_flags", 69, 1),
+        ("trace_interval_s", 72, 4),
+        ("event_wakeup_bytes", 76, 4),
+        ("verify_source_address", 80, 1),
+        ("per_packet_lb", 81, 1),
+        ("service_loopback4", 84, 4),
+        ("service_loopback6", 88, 16),
+        ("router_ifindex", 104, 4),
+        ("router_mac", 108, 6),
+        ("clock_jiffies", 114, 1),
+        ("jiffies_base", 120, 8),
+        ("clock_base_s", 128, 4),
+        ("jiffies_reciprocal", 132, 4),
+        ("service_affinity", 136, 1),
+        ("service_maglev", 137, 1),
+        ("maglev_slots", 140, 4),
+        ("maglev_seed", 144, 4),
+        ("node_port_min", 148, 2),
+        ("node_port_max", 150, 2),
+        ("reject_without_backend", 152, 1),
+        ("claim_without_backend", 153, 1),
+        ("service_wildcards", 154, 1),
+        ("node_ports", 155, 1),
+        ("service_dsr", 156, 1),
+        ("nat_port_min", 158, 2),
+        ("nat_port_max", 160, 2),
+        ("masquerade4", 162, 1),
+        ("masquerade6", 163, 1),
+        ("native_cidr4", 164, 4),
+        ("native_mask4", 168, 4),
+        ("native_cidr6", 172, 16),
+        ("native_mask6", 188, 16),
+        ("masquerade_exceptions", 204, 1),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -127,183 +128,187 @@ public struct PodConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     [field: FieldOffset(28)]
     public uint WorldIdentity6 { get; set; }
 
-    /// <summary>Upper half of the identities that this cluster allocates</summary>
+    /// <summary>Upper part of the identities that this cluster allocates</summary>
     [field: FieldOffset(32)]
     public uint ClusterId { get; set; }
 
-    /// <summary>Life of an established TCP connection without packets</summary>
+    /// <summary>Bits of the lower part</summary>
     [field: FieldOffset(36)]
+    public byte ClusterIdentityBits { get; set; }
+
+    /// <summary>Life of an established TCP connection without packets</summary>
+    [field: FieldOffset(40)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(40)]
+    [field: FieldOffset(44)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(44)]
+    [field: FieldOffset(48)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(48)]
+    [field: FieldOffset(52)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(56)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(60)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(64)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(61)]
+    [field: FieldOffset(65)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(62)]
+    [field: FieldOffset(66)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(63)]
+    [field: FieldOffset(67)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(68)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(65)]
+    [field: FieldOffset(69)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(72)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(76)]
     public uint EventWakeupBytes { get; set; }
 
     /// <summary>Drop what comes from another source address</summary>
-    [field: FieldOffset(76)]
+    [field: FieldOffset(80)]
     public bool VerifySourceAddress { get; set; }
 
     /// <summary>Translate service addresses for each packet, where the socket layer does not</summary>
-    [field: FieldOffset(77)]
+    [field: FieldOffset(81)]
     public bool PerPacketLb { get; set; }
 
     /// <summary>Source that a pod sees when it reaches itself through a service (169.254.42.1)</summary>
-    [field: FieldOffset(80)]
+    [field: FieldOffset(84)]
     public NetU32 ServiceLoopback4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(84)]
+    [field: FieldOffset(88)]
     public Ip6Addr ServiceLoopback6 { get; set; }
 
     /// <summary>Device (cilium_net) by which packets come back into the node&apos;s stack; 0 none</summary>
-    [field: FieldOffset(100)]
+    [field: FieldOffset(104)]
     public uint RouterIfindex { get; set; }
 
     /// <summary>Its address</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(108)]
     public MacAddr RouterMac { get; set; }
 
     /// <summary>Count time in jiffies, else by the coarse clock</summary>
-    [field: FieldOffset(110)]
+    [field: FieldOffset(114)]
     public bool ClockJiffies { get; set; }
 
     /// <summary>Jiffies at the second clock_base_s</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(120)]
     public ulong JiffiesBase { get; set; }
 
     /// <summary>Second of CLOCK_MONOTONIC at which the programs were loaded</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(128)]
     public uint ClockBaseS { get; set; }
 
     /// <summary>2^32 by the jiffies in a second, rounded up</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(132)]
     public uint JiffiesReciprocal { get; set; }
 
     /// <summary>Whether session affinity is looked at</summary>
-    [field: FieldOffset(128)]
+    [field: FieldOffset(136)]
     public bool ServiceAffinity { get; set; }
 
     /// <summary>Whether any service may choose backends by Maglev tables</summary>
-    [field: FieldOffset(129)]
+    [field: FieldOffset(137)]
     public bool ServiceMaglev { get; set; }
 
     /// <summary>Slots of each Maglev table, a prime</summary>
-    [field: FieldOffset(132)]
+    [field: FieldOffset(140)]
     public uint MaglevSlots { get; set; }
 
     /// <summary>Of the hash over the connection; the same on all nodes</summary>
-    [field: FieldOffset(136)]
+    [field: FieldOffset(144)]
     public uint MaglevSeed { get; set; }
 
     /// <summary>First of the range of node ports (30000)</summary>
-    [field: FieldOffset(140)]
+    [field: FieldOffset(148)]
     public ushort NodePortMin { get; set; }
 
     /// <summary>Last of it (32767)</summary>
-    [field: FieldOffset(142)]
+    [field: FieldOffset(150)]
     public ushort NodePortMax { get; set; }
 
     /// <summary>Answer a packet to a service without backends with an ICMP error, else drop it</summary>
-    [field: FieldOffset(144)]
+    [field: FieldOffset(152)]
     public bool RejectWithoutBackend { get; set; }
 
     /// <summary>Refuse a packet to a service without backends, else leave it to whoever has the address</summary>
-    [field: FieldOffset(145)]
+    [field: FieldOffset(153)]
     public bool ClaimWithoutBackend { get; set; }
 
     /// <summary>Refuse what is sent to a port of a service address that is not served</summary>
-    [field: FieldOffset(146)]
+    [field: FieldOffset(154)]
     public bool ServiceWildcards { get; set; }
 
     /// <summary>Serve services to traffic from outside</summary>
-    [field: FieldOffset(147)]
+    [field: FieldOffset(155)]
     public bool NodePorts { get; set; }
 
     /// <summary>Whether any service is forwarded with direct server return</summary>
-    [field: FieldOffset(148)]
+    [field: FieldOffset(156)]
     public bool ServiceDsr { get; set; }
 
     /// <summary>First source port of translated connections</summary>
-    [field: FieldOffset(150)]
+    [field: FieldOffset(158)]
     public ushort NatPortMin { get; set; }
 
     /// <summary>Last source port of translated connections</summary>
-    [field: FieldOffset(152)]
+    [field: FieldOffset(160)]
     public ushort NatPortMax { get; set; }
 
     /// <summary>Give IPv4 packets of pods that leave the cluster the node&apos;s address</summary>
-    [field: FieldOffset(154)]
+    [field: FieldOffset(162)]
     public bool Masquerade4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(155)]
+    [field: FieldOffset(163)]
     public bool Masquerade6 { get; set; }
 
     /// <summary>Destinations in here are not masqueraded</summary>
-    [field: FieldOffset(156)]
+    [field: FieldOffset(164)]
     public NetU32 NativeCidr4 { get; set; }
 
     /// <summary>Mask of native_cidr4; 0 together with it: none</summary>
-    [field: FieldOffset(160)]
+    [field: FieldOffset(168)]
     public NetU32 NativeMask4 { get; set; }
 
     /// <summary>Likewise for IPv6</summary>
-    [field: FieldOffset(164)]
+    [field: FieldOffset(172)]
     public Ip6Addr NativeCidr6 { get; set; }
 
     /// <summary>Mask of native_cidr6</summary>
-    [field: FieldOffset(180)]
+    [field: FieldOffset(188)]
     public Ip6Addr NativeMask6 { get; set; }
 
     /// <summary>Whether the maps of ip-masq-agent are asked</summary>
-    [field: FieldOffset(196)]
+    [field: FieldOffset(204)]
     public bool MasqueradeExceptions { get; set; }
 }

@@ -92,8 +92,11 @@ public interface INatConstants
 
 public interface INodeConstants
 {
-    /// <summary>Upper half of the identities that this cluster allocates</summary>
+    /// <summary>Upper part of the identities that this cluster allocates</summary>
     uint ClusterId { get; set; }
+
+    /// <summary>Bits of the lower part</summary>
+    byte ClusterIdentityBits { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
     bool ConntrackAccounting { get; set; }

@@ -47,7 +47,7 @@ public static class SockObject
 }
 
 /// <summary>Load-time constants of SockObject; Image.DefaultConstants has the values of the source.</summary>
-[StructLayout(LayoutKind.Explicit, Size = 136)]
+[StructLayout(LayoutKind.Explicit, Size = 140)]
 public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INodeConstants, ISockConstants
 {
     private static readonly (string Name, int Offset, int Size)[] Fields =
@@ -81,20 +81,21 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
         ("world_identity4", 84, 4),
         ("world_identity6", 88, 4),
         ("cluster_id", 92, 4),
-        ("ct_tcp_timeout_s", 96, 4),
-        ("ct_tcp_syn_timeout_s", 100, 4),
-        ("ct_tcp_fin_timeout_s", 104, 4),
-        ("ct_any_timeout_s", 108, 4),
-        ("ct_service_tcp_timeout_s", 112, 4),
-        ("ct_service_any_timeout_s", 116, 4),
-        ("conntrack_accounting", 120, 1),
-        ("drop_events", 121, 1),
-        ("trace_events", 122, 1),
-        ("policy_verdict_events", 123, 1),
-        ("trace_aggregation", 124, 1),
-        ("trace_tcp_flags", 125, 1),
-        ("trace_interval_s", 128, 4),
-        ("event_wakeup_bytes", 132, 4),
+        ("cluster_identity_bits", 96, 1),
+        ("ct_tcp_timeout_s", 100, 4),
+        ("ct_tcp_syn_timeout_s", 104, 4),
+        ("ct_tcp_fin_timeout_s", 108, 4),
+        ("ct_any_timeout_s", 112, 4),
+        ("ct_service_tcp_timeout_s", 116, 4),
+        ("ct_service_any_timeout_s", 120, 4),
+        ("conntrack_accounting", 124, 1),
+        ("drop_events", 125, 1),
+        ("trace_events", 126, 1),
+        ("policy_verdict_events", 127, 1),
+        ("trace_aggregation", 128, 1),
+        ("trace_tcp_flags", 129, 1),
+        ("trace_interval_s", 132, 4),
+        ("event_wakeup_bytes", 136, 4),
     ];
 
     public static ReadOnlySpan<(string Name, int Offset, int Size)> Layout => Fields;
@@ -211,63 +212,67 @@ public struct SockConstants : IBpfConstants, IClockConstants, ILbConstants, INod
     [field: FieldOffset(88)]
     public uint WorldIdentity6 { get; set; }
 
-    /// <summary>Upper half of the identities that this cluster allocates</summary>
+    /// <summary>Upper part of the identities that this cluster allocates</summary>
     [field: FieldOffset(92)]
     public uint ClusterId { get; set; }
 
-    /// <summary>Life of an established TCP connection without packets</summary>
+    /// <summary>Bits of the lower part</summary>
     [field: FieldOffset(96)]
+    public byte ClusterIdentityBits { get; set; }
+
+    /// <summary>Life of an established TCP connection without packets</summary>
+    [field: FieldOffset(100)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(100)]
+    [field: FieldOffset(104)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(104)]
+    [field: FieldOffset(108)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(108)]
+    [field: FieldOffset(112)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(112)]
+    [field: FieldOffset(116)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(116)]
+    [field: FieldOffset(120)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(120)]
+    [field: FieldOffset(124)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(121)]
+    [field: FieldOffset(125)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(122)]
+    [field: FieldOffset(126)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(123)]
+    [field: FieldOffset(127)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(124)]
+    [field: FieldOffset(128)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(125)]
+    [field: FieldOffset(129)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(128)]
+    [field: FieldOffset(132)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(132)]
+    [field: FieldOffset(136)]
     public uint EventWakeupBytes { get; set; }
 }

@@ -37,21 +37,22 @@ public struct XdpConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
         ("world_identity4", 28, 4),
         ("world_identity6", 32, 4),
         ("cluster_id", 36, 4),
-        ("ct_tcp_timeout_s", 40, 4),
-        ("ct_tcp_syn_timeout_s", 44, 4),
-        ("ct_tcp_fin_timeout_s", 48, 4),
-        ("ct_any_timeout_s", 52, 4),
-        ("ct_service_tcp_timeout_s", 56, 4),
-        ("ct_service_any_timeout_s", 60, 4),
-        ("conntrack_accounting", 64, 1),
-        ("drop_events", 65, 1),
-        ("trace_events", 66, 1),
-        ("policy_verdict_events", 67, 1),
-        ("trace_aggregation", 68, 1),
-        ("trace_tcp_flags", 69, 1),
-        ("trace_interval_s", 72, 4),
-        ("event_wakeup_bytes", 76, 4),
-        ("clock_jiffies", 80, 1),
+        ("cluster_identity_bits", 40, 1),
+        ("ct_tcp_timeout_s", 44, 4),
+        ("ct_tcp_syn_timeout_s", 48, 4),
+        ("ct_tcp_fin_timeout_s", 52, 4),
+        ("ct_any_timeout_s", 56, 4),
+        ("ct_service_tcp_timeout_s", 60, 4),
+        ("ct_service_any_timeout_s", 64, 4),
+        ("conntrack_accounting", 68, 1),
+        ("drop_events", 69, 1),
+        ("trace_events", 70, 1),
+        ("policy_verdict_events", 71, 1),
+        ("trace_aggregation", 72, 1),
+        ("trace_tcp_flags", 73, 1),
+        ("trace_interval_s", 76, 4),
+        ("event_wakeup_bytes", 80, 4),
+        ("clock_jiffies", 84, 1),
         ("jiffies_base", 88, 8),
         ("clock_base_s", 96, 4),
         ("jiffies_reciprocal", 100, 4),
@@ -123,68 +124,72 @@ public struct XdpConstants : IBpfConstants, IClockConstants, ILbConstants, INatC
     [field: FieldOffset(32)]
     public uint WorldIdentity6 { get; set; }
 
-    /// <summary>Upper half of the identities that this cluster allocates</summary>
+    /// <summary>Upper part of the identities that this cluster allocates</summary>
     [field: FieldOffset(36)]
     public uint ClusterId { get; set; }
 
-    /// <summary>Life of an established TCP connection without packets</summary>
+    /// <summary>Bits of the lower part</summary>
     [field: FieldOffset(40)]
+    public byte ClusterIdentityBits { get; set; }
+
+    /// <summary>Life of an established TCP connection without packets</summary>
+    [field: FieldOffset(44)]
     public uint CtTcpTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection of which only a SYN was seen</summary>
-    [field: FieldOffset(44)]
+    [field: FieldOffset(48)]
     public uint CtTcpSynTimeoutS { get; set; }
 
     /// <summary>Life of a TCP connection after both FINs, or a RST</summary>
-    [field: FieldOffset(48)]
+    [field: FieldOffset(52)]
     public uint CtTcpFinTimeoutS { get; set; }
 
     /// <summary>Life of a connection that is not TCP</summary>
-    [field: FieldOffset(52)]
+    [field: FieldOffset(56)]
     public uint CtAnyTimeoutS { get; set; }
 
     /// <summary>How long the backend of a TCP connection is remembered without packets</summary>
-    [field: FieldOffset(56)]
+    [field: FieldOffset(60)]
     public uint CtServiceTcpTimeoutS { get; set; }
 
     /// <summary>Likewise for other protocols</summary>
-    [field: FieldOffset(60)]
+    [field: FieldOffset(64)]
     public uint CtServiceAnyTimeoutS { get; set; }
 
     /// <summary>Count packets and bytes of each connection</summary>
-    [field: FieldOffset(64)]
+    [field: FieldOffset(68)]
     public bool ConntrackAccounting { get; set; }
 
     /// <summary>Send an event for each dropped packet</summary>
-    [field: FieldOffset(65)]
+    [field: FieldOffset(69)]
     public bool DropEvents { get; set; }
 
     /// <summary>Send trace events</summary>
-    [field: FieldOffset(66)]
+    [field: FieldOffset(70)]
     public bool TraceEvents { get; set; }
 
     /// <summary>Send an event for each policy verdict</summary>
-    [field: FieldOffset(67)]
+    [field: FieldOffset(71)]
     public bool PolicyVerdictEvents { get; set; }
 
     /// <summary>Which packets get a trace event</summary>
-    [field: FieldOffset(68)]
+    [field: FieldOffset(72)]
     public byte TraceAggregation { get; set; }
 
     /// <summary>TCP flags whose first appearance is traced</summary>
-    [field: FieldOffset(69)]
+    [field: FieldOffset(73)]
     public byte TraceTcpFlags { get; set; }
 
     /// <summary>Time between trace events of one direction of a connection</summary>
-    [field: FieldOffset(72)]
+    [field: FieldOffset(76)]
     public uint TraceIntervalS { get; set; }
 
     /// <summary>Wake the reader when so much is unread; 0 leaves it to the kernel (at once when idle)</summary>
-    [field: FieldOffset(76)]
+    [field: FieldOffset(80)]
     public uint EventWakeupBytes { get; set; }
 
     /// <summary>Count time in jiffies, else by the coarse clock</summary>
-    [field: FieldOffset(80)]
+    [field: FieldOffset(84)]
     public bool ClockJiffies { get; set; }
 
     /// <summary>Jiffies at the second clock_base_s</summary>

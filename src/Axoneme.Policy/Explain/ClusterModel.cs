@@ -19,7 +19,7 @@ public sealed class ClusterModel
     private readonly EndResolver _ends;
     private readonly HashSet<SecurityIdentity> _taken = [];
     private readonly Dictionary<string, SecurityIdentity> _byNames = [];
-    private uint _nextIdentity = SecurityIdentity.MinimalAllocated;
+    private uint _nextIdentity = IdentityNumbering.Default.First;
     private uint _nextName = SecurityIdentity.LocalCidrScope + 0x80_0000;
     private LabelSet _host = LabelSet.Reserved("host");
     private bool _changed = true;

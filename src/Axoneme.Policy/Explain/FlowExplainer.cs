@@ -111,7 +111,7 @@ public sealed class FlowExplainer(ClusterModel model)
         if (end.Pod is null && NodeExemptions.Contain(protocol, port))
             return new Decision(direction, end, DecisionKind.NotPoliced, [], [], null);
         EndpointPolicy policy = model.PolicyOf(endpoint);
-        PolicyVerdict verdict = policy.IsEnforced(direction) ? PolicyEvaluator.Evaluate(policy, direction, peer, protocol, port, model.Objects.Options.ClusterId) : default;
+        PolicyVerdict verdict = policy.IsEnforced(direction) ? PolicyEvaluator.Evaluate(policy, direction, peer, protocol, port, model.Objects.Options.Numbering) : default;
         var identity = model.Engine.FindIdentity(peer);
         ImmutableArray<RuleCheck> rules =
         [

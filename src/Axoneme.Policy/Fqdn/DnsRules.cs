@@ -28,8 +28,8 @@ public static class DnsRules
 {
     /// <summary>In order of port, protocol and peer; empty: nothing of the endpoint goes to the proxy.</summary>
     /// <param name="policy">Of the endpoint.</param>
-    /// <param name="clusterId">Of the own cluster: identities belong to aggregates by it.</param>
-    public static ImmutableArray<DnsPeerRule> Of(EndpointPolicy policy, uint clusterId = 0)
+    /// <param name="cluster">Numbers of the own cluster: identities belong to aggregates by it. Null: those of a cluster alone.</param>
+    public static ImmutableArray<DnsPeerRule> Of(EndpointPolicy policy, IdentityNumbering? cluster = null)
     {
         ArgumentNullException.ThrowIfNull(policy);
         var targets = new SortedSet<(ushort Port, L4Protocol Protocol)>();
@@ -47,7 +47,7 @@ public static class DnsRules
         {
             foreach (SecurityIdentity peer in peers)
             {
-                SecurityIdentity aggregate = IsAggregate(peer) ? peer : peer.AggregateIn(clusterId);
+                SecurityIdentity aggregate = IsAggregate(peer) ? peer : peer.AggregateIn(cluster ?? IdentityNumbering.Default);
                 ImmutableArray<DnsPattern> common = NamesOf(policy, aggregate, aggregate, protocol, port);
                 ImmutableArray<DnsPattern> names = peer == aggregate ? common : NamesOf(policy, peer, aggregate, protocol, port);
                 if (!names.IsDefault && (peer == aggregate || common.IsDefault || !names.AsSpan().SequenceEqual(common.AsSpan())))

@@ -23,6 +23,12 @@ public sealed record EdgeOptions
     /// <summary>Number of the node as an endpoint; 0: no host firewall.</summary>
     public ushort HostEndpoint { get; init; }
 
+    /// <summary>Number of the cluster in its identities.</summary>
+    public uint ClusterId { get; init; }
+
+    /// <summary>Bits below that number.</summary>
+    public byte ClusterIdentityBits { get; init; } = 16;
+
     /// <summary>Services without backends keep their packets.</summary>
     public bool Claim { get; init; } = true;
 
@@ -49,7 +55,11 @@ public sealed record EdgeOptions
         }
 
         if (constants is INodeConstants node)
+        {
             (node.StackRoutesWorld, node.HostEndpoint, node.PolicyDenyIcmp) = (!Masquerade, HostEndpoint, TellDenied);
+            (node.ClusterId, node.ClusterIdentityBits) = (ClusterId, ClusterIdentityBits);
+        }
+
         return constants;
     }
 

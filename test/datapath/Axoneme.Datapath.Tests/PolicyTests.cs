@@ -28,6 +28,31 @@ public sealed class PolicyTests
         Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, syn with { ToPort = 81 }).Dropped);
     }
 
+    /// <summary>Clusters are told apart by the upper bits; fixed numbers of pods are those of the own cluster.</summary>
+    [Theory]
+    [InlineData(0, 16, 40000, true)]
+    [InlineData(0, 15, 40000, false)]
+    [InlineData(0, 16, 104, true)]
+    [InlineData(5, 16, 104, true)]
+    [InlineData(5, 16, 300, false)]
+    [InlineData(5, 16, (5 << 16) + 7, true)]
+    [InlineData(300, 15, (300 << 15) + 7, true)]
+    [InlineData(300, 15, (301 << 15) + 7, false)]
+    public void Identity_belongs_to_the_class_of_its_cluster(uint cluster, byte bits, uint identity, bool isOwn)
+    {
+        const uint AggregateCluster = 11, AggregateMesh = 12;
+        var f = new Family(IsV6: false);
+        foreach (uint aggregate in new[] { AggregateCluster, AggregateMesh })
+        {
+            using var c = new Cluster(f, edge: new EdgeOptions { ClusterId = cluster, ClusterIdentityBits = bits });
+            c.Node.AddIdentity(f.Remote, identity, "172.30.0.12");
+            c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+            Node.Rule(c.Server, TrafficDirection.Ingress, aggregate, 6, 80);
+            Outcome outcome = c.Node.FromNetwork(Packet.TcpFrom(f.At(f.Remote, 40000), f.At(f.Server, 80)));
+            Assert.Equal(isOwn == (aggregate == AggregateCluster), outcome.Dropped is null);
+        }
+    }
+
     [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
     public void Answers_need_no_rule(Family f)
     {

@@ -35,6 +35,30 @@ public sealed class ConfigurationTests : IDisposable
             Assert.Contains(failure.Problems, problem => problem.Contains(key, StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("0", "255", 256u, 65535u)]
+    [InlineData("255", "255", 0xFF0000u, 0xFFFFFFu)]
+    [InlineData("0", "511", 256u, 32767u)]
+    [InlineData("300", "511", 300u << 15, (301u << 15) - 1)]
+    public void Clusters_share_the_numbers_of_identities(string id, string clusters, uint first, uint last)
+    {
+        Write("cluster-id", id);
+        Write("max-connected-clusters", clusters);
+        AgentOptions options = Bind();
+        Assert.Equal((first, last), (options.Numbering.First, options.Numbering.Last));
+    }
+
+    [Theory]
+    [InlineData("256", "255", "cluster-id")]
+    [InlineData("512", "511", "cluster-id")]
+    [InlineData("0", "300", "max-connected-clusters")]
+    public void A_cluster_without_numbers_is_refused(string id, string clusters, string key)
+    {
+        Write("cluster-id", id);
+        Write("max-connected-clusters", clusters);
+        Assert.Contains(key, Assert.Single(Assert.Throws<ConfigException>(() => Bind()).Problems), StringComparison.Ordinal);
+    }
+
     [Fact]
     public void A_misspelt_key_is_reported_with_its_neighbour_and_does_not_stop_the_agent()
     {

@@ -12,7 +12,7 @@ public sealed class HostPolicyReachTests
     private static readonly SecurityIdentity Office = new(0x0100_0001);
     private static readonly ManagementSession Session = new(new L4Address(IpAddress.Parse("198.51.100.7"), 50000, L4Protocol.Tcp), Office, 22);
 
-    private readonly HostPolicyReach _reach = new(clusterId: 0);
+    private readonly HostPolicyReach _reach = new(IdentityNumbering.Default);
 
     private static EndpointPolicy Admitting(params (SecurityIdentity Peer, ushort Port)[] peers) => new(9, 1)
     {
@@ -51,7 +51,7 @@ public sealed class HostPolicyReachTests
     [Fact]
     public void Larger_precedence_of_the_class_beats_what_is_said_of_the_identity()
     {
-        var denied = new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Ingress, Office.AggregateIn(0), L4Protocol.Any, 0, 0)) { Deny = true, Precedence = 255 };
+        var denied = new PolicyMapEntry(new PolicyMapKey(TrafficDirection.Ingress, Office.AggregateIn(IdentityNumbering.Default), L4Protocol.Any, 0, 0)) { Deny = true, Precedence = 255 };
         EndpointPolicy policy = Admitting((Office, 22));
         Assert.False(_reach.IsOpen(policy with { Entries = policy.Entries.With([denied], []) }, [22], [Office]));
     }

@@ -5,6 +5,7 @@ using Axoneme.EmbeddedApi;
 using Axoneme.Kubernetes;
 using Axoneme.Kubernetes.Resources;
 using Axoneme.Network;
+using Axoneme.Policy;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Axoneme.Agent.Tests;
@@ -36,7 +37,7 @@ public sealed class IdentityDirectoryTests : IAsyncLifetime
         _kubeconfig = Path.GetTempFileName();
         EmbeddedApiHost.WriteKubeconfig(_kubeconfig, _api.KubeconfigForToken(_api.Addresses[0], "t"));
         _client = new KubernetesClient(KubernetesConfig.Load(_kubeconfig), new KubernetesClientOptions { Qps = 0 });
-        _directory = new IdentityDirectory(_client, NullLogger<IdentityDirectory>.Instance);
+        _directory = new IdentityDirectory(_client, IdentityNumbering.Default, [], NullLogger<IdentityDirectory>.Instance);
         _directory.Upsert(await Identities.CreateAsync(new CiliumIdentity
         {
             Metadata = new ObjectMeta { Name = Name.Name, Annotations = new Dictionary<string, string> { [Mark] = "2026-01-01T00:00:00Z" } },
@@ -72,6 +73,30 @@ public sealed class IdentityDirectoryTests : IAsyncLifetime
         Assert.Equal(2000u, (await _directory.AllocateAsync(LabelSet.Parse("k8s:app=twice"), Cancelled)).Value);
         _directory.Delete(new ResourceName("2000"));
         Assert.Equal(2001u, _directory.Find(LabelSet.Parse("k8s:app=twice"))!.Value.Value);
+    }
+
+    [Fact]
+    public async Task New_numbers_are_those_of_the_cluster()
+    {
+        using var directory = new IdentityDirectory(
+            _client, new IdentityNumbering { ClusterId = 300, Bits = 15 }, [], NullLogger<IdentityDirectory>.Instance);
+        SecurityIdentity id = await directory.AllocateAsync(LabelSet.Parse("k8s:app=db"), Cancelled);
+        Assert.InRange(id.Value, 300u << 15, (301u << 15) - 1);
+    }
+
+    [Fact]
+    public async Task Well_known_pods_have_their_numbers_without_an_object()
+    {
+        using var directory = new IdentityDirectory(
+            _client, IdentityNumbering.Default, [.. WellKnownIdentities.Of("default", "cilium")], NullLogger<IdentityDirectory>.Instance);
+        LabelSet dns = LabelSet.Parse(
+            "k8s:k8s-app=kube-dns", "k8s:io.kubernetes.pod.namespace=kube-system", "k8s:io.cilium.k8s.policy.serviceaccount=coredns",
+            "k8s:io.cilium.k8s.policy.cluster=default");
+        LabelSet named = LabelSet.From([.. dns, Label.Parse("k8s:io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name=kube-system")]);
+        Assert.Equal((104u, 112u), ((await directory.AllocateAsync(dns, Cancelled)).Value, (await directory.AllocateAsync(named, Cancelled)).Value));
+        Assert.Single((await Identities.ListAsync(cancellationToken: Cancelled)).Items);
+        LabelSet other = LabelSet.From([.. dns, Label.Parse("k8s:tier=extra")]);
+        Assert.True((await directory.AllocateAsync(other, Cancelled)).Value > 255);
     }
 
     [Fact]

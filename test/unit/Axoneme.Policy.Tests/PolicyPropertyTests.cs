@@ -121,7 +121,7 @@ public sealed class PolicyPropertyTests(ITestOutputHelper output)
             Assert.True(expected == verdict.Allowed, $"seed {seed}: {direction} {packet} of {subject} should be {(expected ? "allowed" : "denied")}, decided by {verdict}");
             if (!policy.IsEnforced(direction))
                 Assert.True(expected);
-            if (!expected && packet.Peer.Id.AggregateIn(_engine.Options.ClusterId) == SecurityIdentity.AggregateCluster)
+            if (!expected && packet.Peer.Id.AggregateIn(_engine.Options.Numbering) == SecurityIdentity.AggregateCluster)
                 CheckUnknownPod(policy, direction, packet);
             return expected;
         }
