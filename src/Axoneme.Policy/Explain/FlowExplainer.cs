@@ -128,7 +128,7 @@ public sealed class FlowExplainer(ClusterModel model)
             var entry => (DecisionKind.Allowed, entry.Origins.Rules),
         };
         Redirect? redirect = verdict.Entry?.Redirect is DnsRedirect
-            ? new DnsRedirect(DnsRules.NamesOf(policy, peer, peer.AggregateIn(model.Objects.Options.ClusterId), protocol, port)) : verdict.Entry?.Redirect;
+            ? new DnsRedirect(DnsRules.NamesOf(policy, peer, peer.AggregateIn(model.Objects.Options.Numbering), protocol, port)) : verdict.Entry?.Redirect;
         return new Decision(direction, end, kind, [.. deciding], rules, redirect);
     }
 

@@ -92,7 +92,7 @@ public sealed class HostPolicyGuardTests : IAsyncLifetime
         var gate = new HostPolicyGate(trial, () => labels);
         // No port is watched, so that what the machine listens on does not matter.
         var checks = new HostPolicyChecks(
-            options.HostFirewall with { ManagementPorts = [] }, _control.Ipcache, _control.Policies, Connect, new HostPolicyReach(0));
+            options.HostFirewall with { ManagementPorts = [] }, _control.Ipcache, _control.Policies, Connect, new HostPolicyReach(IdentityNumbering.Default));
         var parts = new HostPolicyParts(
             trial, gate, checks, _file, _control.Policies, _control.Cluster, _control.Events, _control.NodeConditions,
             policy => policy.Entries.Count > Room ? "it does not fit" : null);
