@@ -89,6 +89,13 @@ static __always_inline void admit_way(struct flow *flow, __u32 entry_flags)
 		flow->flags |= FLOW_DSR;
 }
 
+/* Whether this program found the packet to be for a service: so its sender opened the connection.
+ */
+static __always_inline _Bool admit_asks_service(const struct flow *flow)
+{
+	return flow->rev_nat || flow->flags & (FLOW_NODE_PORT | FLOW_DSR);
+}
+
 /* A client's packets through a service and those straight to the backend look alike behind the
  * translation. The last one to come says where the answers are expected from.
  */
@@ -123,7 +130,7 @@ static __always_inline int admit_established(struct __sk_buff *skb, struct flow 
 	int result;
 
 	flow->ct_state = forward ? CT_STATE_ESTABLISHED : CT_STATE_REPLY;
-	if (unlikely(flow->flags & (FLOW_NODE_PORT | FLOW_DSR)))
+	if (unlikely(admit_asks_service(flow)))
 		admit_readdress(entry, flow);
 	flow->rev_nat = entry->rev_nat;
 	if (!forward)
@@ -230,7 +237,7 @@ static __always_inline _Bool admit_is_other(const struct ct_entry *entry, const 
 					    _Bool forward)
 {
 	return ct_is_reopened(entry, &flow->packet) ||
-	       unlikely(flow->flags & (FLOW_NODE_PORT | FLOW_DSR) && !forward);
+	       unlikely(admit_asks_service(flow) && !forward);
 }
 
 /* One lookup finds the packet's connection in either direction; policy is asked for new ones.
