@@ -58,8 +58,8 @@ static __always_inline int icmp_parse_quoted(struct __sk_buff *skb, const struct
 /* What icmp_is_related() says of a connection through the proxy. */
 #define ICMP_RELATED_PROXY 2
 
-/* Positive if the error belongs to a connection that is tracked; the flow then says which way it
- * goes.
+/* Positive if the error belongs to a connection that is tracked, and goes to the sender of what it
+ * quotes; the flow then says which way it goes.
  */
 static __always_inline int icmp_relate(struct __sk_buff *skb, struct flow *flow, __u32 now_s,
 				       const enum family family)
@@ -70,6 +70,9 @@ static __always_inline int icmp_relate(struct __sk_buff *skb, struct flow *flow,
 	_Bool low;
 
 	if (icmp_parse_quoted(skb, &flow->packet, &quoted, family) < 0)
+		return 0;
+	/* To anybody else it is a packet that brings its own permission along. */
+	if (!addr_equal(&flow->packet.destination, &quoted.source, family))
 		return 0;
 	low = ct_key_of(&key, &quoted, CT_SCOPE_FLOW, family);
 	entry = ct_find(&key, now_s, family);

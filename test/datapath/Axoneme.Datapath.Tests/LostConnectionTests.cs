@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.Bpf;
 using Axoneme.Datapath.Abi;
+using Axoneme.Network;
 
 namespace Axoneme.Datapath.Tests;
 
@@ -112,6 +113,17 @@ public sealed class LostConnectionTests
         Outcome related = c.Node.Send(c.Server, allowed.Error(f.Server, f.PortUnreachable.Type, f.PortUnreachable.Code));
         Assert.Equal((TcVerdict.Redirect, (byte)CtState.Related), (related.Verdict, related.Trace.CtState));
         Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Server, denied.Error(f.Server, f.PortUnreachable.Type, f.PortUnreachable.Code)).Dropped);
+    }
+
+    [Theory, MemberData(nameof(Family.Both), MemberType = typeof(Family))]
+    public void An_error_does_not_get_past_a_policy_by_quoting_a_connection_of_others(Family f)
+    {
+        using var c = new Cluster(f);
+        c.Node.Enforce(c.Server, PolicyStateFlags.IngressEnforced);
+        Packet query = Packet.UdpFrom(f.At(f.Client, 5000), f.At(f.Remote, 53));
+        c.Node.Send(c.Client, query);
+        Packet error = query.Error(f.Client, f.PortUnreachable.Type, f.PortUnreachable.Code) with { To = IpAddress.Parse(f.Server) };
+        Assert.Equal(DropReason.PolicyDenied, c.Node.Send(c.Client, error).Dropped);
     }
 
     public static TheoryData<Family, byte> FamilyAndProtocol { get; } = new()
