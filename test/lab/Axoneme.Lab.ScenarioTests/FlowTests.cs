@@ -80,6 +80,36 @@ public sealed class FlowTests(NativeLab lab)
     }
 
     [Fact]
+    public async Task Outside_of_the_nodes_an_explanation_finds_the_lab_and_the_node_of_the_pod()
+    {
+        string axoneme = Path.Combine(LabCluster.Artifacts, "cli", "axoneme");
+        string[] server = [$"axl tcp {lab.V4("guarded/server")} 7 10"];
+        await using IAsyncDisposable policy = await lab.WithAsync("""
+            {apiVersion: cilium.io/v2, kind: CiliumNetworkPolicy, metadata: {name: judged, namespace: guarded}, spec: {endpointSelector: {matchLabels: {app: server}},
+             ingress: [{fromEndpoints: [{matchLabels: {app: friend}}]}]}}
+            """);
+        await lab.ExpectAsync("exec guarded/friend", server);
+        await lab.ExpectAsync("exec guarded/stranger", [], server);
+        string[] explain = [axoneme, "explain", "--to", "guarded/server", "--port", "7/tcp", "--from"];
+        foreach (string[] access in (string[][])[[], ["--node", "node1"], ["--kubeconfig", lab.Kubeconfig]])
+        {
+            string stranger = (await OutsideAsync([.. explain, "guarded/stranger", .. access])).Require();
+            Assert.Contains("DENIED by default: CiliumNetworkPolicy guarded/judged selects guarded/server", stranger);
+            Assert.Contains("allowed by CiliumNetworkPolicy guarded/judged spec.ingress[0]", (await OutsideAsync([.. explain, "guarded/friend", .. access])).Require());
+            string node = access.Length > 0 ? "node1" : "node2";
+            if (access is not ["--kubeconfig", _])
+                Assert.Contains($"as the agent of {node} in the lab sees it", stranger);
+        }
+
+        Assert.Contains("the lab has no node 'node9': it has node1, node2", (await OutsideAsync([.. explain, "guarded/friend", "--node", "node9"])).Error);
+        string[] rehearse = [axoneme, "policy", "rehearse", "--delete", "cnp/guarded/judged", "--last", "2m"];
+        await Eventually.IsAsync("the rehearsal", async () => (await OutsideAsync(rehearse)).Require(),
+            t => t.Contains("WOULD PASS") && t.Contains("guarded/stranger -> guarded/server port 7/TCP") && t.Contains("node1") && t.Contains("node2"));
+    }
+
+    private Task<CommandResult> OutsideAsync(string[] command) => Command.RunAsync("env", [$"AXONEME_LAB_ROOT={LabCluster.Root}-{lab.Name}", .. command]);
+
+    [Fact]
     public async Task Filters_leave_out_what_they_should()
     {
         await lab.ExpectAsync("exec work/client", [$"axl tcp {lab.V4("work/near")} 7", $"axl udp {lab.V4("work/near")} 7"]);
