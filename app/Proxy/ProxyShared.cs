@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.DnsProxy;
+using Axoneme.Network;
 using Axoneme.Proxy.Names;
 using Axoneme.Proxy.Rules;
 
@@ -18,12 +19,16 @@ internal sealed class ProxyShared(TimeProvider time, IAddressTable addresses)
 
     public NameCache Names { get; } = new(time, addresses);
 
+    /// <summary>Which identities are the own cluster's.</summary>
+    public IdentityNumbering Cluster { get; private set; } = IdentityNumbering.Default;
+
     public ProxyOptions Options
     {
         get => _options;
         set
         {
             _options = value;
+            Cluster = new IdentityNumbering { ClusterId = value.ClusterId, Bits = value.IdentityBits };
             Names.Configure(value);
         }
     }

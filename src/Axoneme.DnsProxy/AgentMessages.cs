@@ -54,6 +54,12 @@ public sealed record ProxyOptions
     /// <summary><c>dnsproxy-concurrency-processing-grace-period</c>: how long a question may wait for its turn, in milliseconds.</summary>
     public int ConcurrencyGraceMilliseconds { get; set; }
 
+    /// <summary><c>cluster-id</c>: with <see cref="IdentityBits"/>, which identities are the own cluster's.</summary>
+    public uint ClusterId { get; set; }
+
+    /// <summary>Bits that number the identities of one cluster (<c>max-connected-clusters</c>).</summary>
+    public int IdentityBits { get; set; } = 16;
+
     /// <summary><c>dnsproxy-socket-linger-timeout</c>: of TCP connections, in seconds; 0 resets, negative closes in the background.</summary>
     public int LingerSeconds { get; set; } = 10;
 

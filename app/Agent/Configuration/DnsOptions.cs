@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 using Axoneme.DnsProxy;
 using Axoneme.Hosting;
+using Axoneme.Network;
 
 namespace Axoneme.Agent.Configuration;
 
@@ -57,8 +58,10 @@ internal sealed record DnsOptions
     };
 
     /// <summary>What the proxy is told.</summary>
-    public ProxyOptions ForProxy(bool reportQueries) => new()
+    public ProxyOptions ForProxy(bool reportQueries, IdentityNumbering cluster) => new()
     {
+        ClusterId = cluster.ClusterId,
+        IdentityBits = cluster.Bits,
         Reject = Reject,
         MinimalTtlSeconds = (int)MinimalTtl.TotalSeconds,
         MaximalDelayMilliseconds = (int)MaximalDelay.TotalMilliseconds,

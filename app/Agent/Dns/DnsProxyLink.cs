@@ -45,7 +45,7 @@ internal sealed class DnsProxyLink : IDisposable
         _endpoints = endpoints;
         _log = log;
         _socketPath = Path.Combine(options.StateDirectory, ProxyMessage.SocketName);
-        _state = new ProxyState(endpoints, options.Dns.ForProxy(options.EnableHubble), options.Numbering);
+        _state = new ProxyState(endpoints, options.Dns.ForProxy(options.EnableHubble, options.Numbering), options.Numbering);
         policies.BeforeKernelAsync = ToldOfAsync;
     }
 

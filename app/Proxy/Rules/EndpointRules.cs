@@ -25,14 +25,16 @@ internal sealed class EndpointRules
     /// <summary>True if a rule for the server's identity, for what that counts as, or for anyone has the name.</summary>
     /// <param name="server">Whom the question is for.</param>
     /// <param name="serverIdentity">As the ipcache knows it.</param>
+    /// <param name="cluster">Which identities are the own cluster's.</param>
     /// <param name="protocol">UDP or TCP.</param>
     /// <param name="name">In lower case without the final dot.</param>
-    public bool Allows(in Sockets.SocketAddress server, SecurityIdentity serverIdentity, L4Protocol protocol, ReadOnlySpan<char> name)
+    public bool Allows(in Sockets.SocketAddress server, SecurityIdentity serverIdentity, IdentityNumbering cluster, L4Protocol protocol, ReadOnlySpan<char> name)
     {
+        uint aggregate = serverIdentity.AggregateIn(cluster).Value;
         foreach (Rule rule in _rules)
         {
             if ((server.Port & rule.PortMask) == rule.Port && (rule.Protocol == L4Protocol.Any || rule.Protocol == protocol)
-                && IsPeer(rule.Peer, serverIdentity, server.Address.IsV6) && rule.Names.Contains(name))
+                && IsPeer(rule.Peer, serverIdentity, aggregate, server.Address.IsV6) && rule.Names.Contains(name))
                 return true;
         }
 
@@ -47,15 +49,7 @@ internal sealed class EndpointRules
     }
 
     // What has no entry in the ipcache is the world, of which each family may have its own.
-    private static bool IsPeer(uint peer, SecurityIdentity identity, bool isV6)
-        => peer == 0 || peer == identity.Value || peer == AggregateOf(identity.Value)
+    private static bool IsPeer(uint peer, SecurityIdentity identity, uint aggregate, bool isV6)
+        => peer == 0 || peer == identity.Value || peer == aggregate
             || (identity == SecurityIdentity.World && peer == (isV6 ? SecurityIdentity.WorldIPv6 : SecurityIdentity.WorldIPv4).Value);
-
-    /// <summary>The identity under which policy maps have entries for all of a kind: of the cluster, of other clusters, of the node's own scopes.</summary>
-    private static uint AggregateOf(uint identity) => (identity >> 24) switch
-    {
-        1 => 13,
-        2 => 14,
-        _ => identity < 100 ? 0u : identity <= IdentityNumbering.Default.Last ? 11u : 12u,
-    };
 }

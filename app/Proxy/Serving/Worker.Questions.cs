@@ -54,7 +54,7 @@ internal sealed partial class Worker
         query.Endpoint = endpoint;
         if (header.Opcode != 0)
             Reject(message, query, QueryOutcome.Refused, DnsRcode.NotImplemented);
-        else if (!endpoint.Allows(asked.Server, query.ServerIdentity, asked.Protocol, query.Name))
+        else if (!endpoint.Allows(asked.Server, query.ServerIdentity, _shared.Cluster, asked.Protocol, query.Name))
             Reject(message, query, QueryOutcome.Refused, RefusalCode);
         else if (Pending.Count >= Limit() || Pending.CountOf(endpoint.Id) >= MaximalPendingEach)
             Reject(message, query, QueryOutcome.Overloaded, DnsRcode.ServerFailure);

@@ -25,7 +25,18 @@ public sealed class RuleTests
     [InlineData(10u, 2u, false)]
     public void A_rule_counts_for_the_identities_it_names(uint peer, uint identity, bool allowed)
         => Assert.Equal(allowed, Rules(new DnsRule(new SecurityIdentity(peer), L4Protocol.Udp, 53, 16, [Pattern("*")]))
-            .Allows(Server, new SecurityIdentity(identity), L4Protocol.Udp, "www.example"));
+            .Allows(Server, new SecurityIdentity(identity), IdentityNumbering.Default, L4Protocol.Udp, "www.example"));
+
+    [Theory]
+    [InlineData(11u, 0x0003_0100u, 3u, 16, true)]
+    [InlineData(12u, 0x0003_0100u, 3u, 16, false)]
+    [InlineData(12u, 0x0002_0100u, 3u, 16, true)]
+    [InlineData(11u, 0x0001_8100u, 3u, 15, true)]
+    [InlineData(12u, 0x0001_8100u, 3u, 15, false)]
+    [InlineData(11u, 104u, 3u, 16, true)]
+    public void Who_is_of_the_own_cluster_is_a_matter_of_its_number(uint peer, uint identity, uint cluster, int bits, bool allowed)
+        => Assert.Equal(allowed, Rules(new DnsRule(new SecurityIdentity(peer), L4Protocol.Udp, 53, 16, [Pattern("*")])).Allows(
+            Server, new SecurityIdentity(identity), new IdentityNumbering { ClusterId = cluster, Bits = bits }, L4Protocol.Udp, "www.example"));
 
     [Theory]
     [InlineData(L4Protocol.Any, 53, 16, true)]
@@ -35,16 +46,16 @@ public sealed class RuleTests
     [InlineData(L4Protocol.Udp, 0, 0, true)]
     public void A_rule_counts_for_its_protocol_and_block_of_ports(L4Protocol protocol, int port, int length, bool allowed)
         => Assert.Equal(allowed, Rules(new DnsRule(default, protocol, (ushort)port, (byte)length, [Pattern("*")]))
-            .Allows(Server, new SecurityIdentity(4711), L4Protocol.Udp, "www.example"));
+            .Allows(Server, new SecurityIdentity(4711), IdentityNumbering.Default, L4Protocol.Udp, "www.example"));
 
     [Fact]
     public void Rules_add_up()
     {
         EndpointRules rules = Rules(
             new DnsRule(new SecurityIdentity(4711), L4Protocol.Udp, 53, 16, [Pattern("a.example")]), new DnsRule(default, L4Protocol.Any, 53, 16, [Pattern("*.org")]));
-        Assert.True(rules.Allows(Server, new SecurityIdentity(4711), L4Protocol.Udp, "a.example"));
-        Assert.True(rules.Allows(Server, new SecurityIdentity(4711), L4Protocol.Udp, "b.org"));
-        Assert.False(rules.Allows(Server, new SecurityIdentity(4712), L4Protocol.Udp, "a.example"));
+        Assert.True(rules.Allows(Server, new SecurityIdentity(4711), IdentityNumbering.Default, L4Protocol.Udp, "a.example"));
+        Assert.True(rules.Allows(Server, new SecurityIdentity(4711), IdentityNumbering.Default, L4Protocol.Udp, "b.org"));
+        Assert.False(rules.Allows(Server, new SecurityIdentity(4712), IdentityNumbering.Default, L4Protocol.Udp, "a.example"));
     }
 
     [Fact]
