@@ -234,6 +234,16 @@ public sealed class HybridLab() : LabCluster(
 public sealed class HostFirewallLab() : LabCluster(
     "test-hostfw", "native", "hostFirewall.enabled=true", "hostFirewall.confirmTimeout=6s", "hostFirewall.managementPorts=7");
 
+/// <summary>Likewise, with a tunnel between the nodes.</summary>
+public sealed class VxlanHostFirewallLab() : LabCluster(
+    "test-vxhostfw", "vxlan", "hostFirewall.enabled=true", "hostFirewall.confirmTimeout=6s", "hostFirewall.managementPorts=7");
+
+[CollectionDefinition(Name)]
+public sealed class VxlanHostFirewallCollection : ICollectionFixture<VxlanHostFirewallLab>
+{
+    public const string Name = "vxhostfw";
+}
+
 [CollectionDefinition(Name)]
 public sealed class HostFirewallCollection : ICollectionFixture<HostFirewallLab>
 {
