@@ -112,6 +112,8 @@ internal sealed class AgentProcess(
         };
 
         await ReleasePoliciesAsync(control, names, host, firewall, cancellation);
+        _notReady = "waiting for services to be written";
+        await services.WhenWrittenAsync(cancellation);
         _notReady = null;
         if (options.CniConfigFile is { } file)
             CniConfigFile.Write(file, options.Debug);

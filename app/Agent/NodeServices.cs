@@ -9,6 +9,7 @@ using Axoneme.Agent.Services;
 using Axoneme.Agent.Sockets;
 using Axoneme.Datapath;
 using Axoneme.Hosting;
+using Axoneme.Tables;
 using Microsoft.Extensions.Logging;
 
 namespace Axoneme.Agent;
@@ -16,7 +17,10 @@ namespace Axoneme.Agent;
 /// <summary>Everything about services that needs the kernel: the maps, the sockets that go on with them, and the ports that tell of them.</summary>
 internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, ILoggerFactory loggers) : IDisposable
 {
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+
     private readonly HealthCheckPorts _healthPorts = new(loggers.CreateLogger<HealthCheckPorts>());
+    private Reconciler<ServiceMapKey, ServiceMapEntry>? _maps;
 
     public ServiceTarget Target { get; } = new(datapath.Maps, MaglevFilling.For(sources.Options.Services));
 
@@ -29,6 +33,27 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
     /// <summary>Set by <see cref="Start"/>.</summary>
     public SocketTermination? Sockets { get; private set; }
 
+    /// <summary>
+    /// Completes when the kernel has the services that the API told of at first: an agent that ends before leaves backends that are gone. One that
+    /// cannot be written does not hold it up for longer than <see cref="Patience"/>.
+    /// </summary>
+    public async Task WhenWrittenAsync(CancellationToken cancellation)
+    {
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        patience.CancelAfter(Patience);
+        try
+        {
+            Table<ServiceMapKey, ServiceMapEntry> services = sources.Control.Services.Maps;
+            await services.WhenInitializedAsync(patience.Token);
+            TableSnapshot<ServiceMapKey, ServiceMapEntry> rows = services.Snapshot();
+            await Task.WhenAll(rows.Keys.Select(key => _maps!.WaitAsync(key, rows.RevisionOf(key), patience.Token)));
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            // Their reconciler reports what is stuck.
+        }
+    }
+
     private AgentOptions Options => sources.Options;
 
     public void Start(
@@ -40,7 +65,7 @@ internal sealed class NodeServices(ApiSources sources, NodeDatapath datapath, IL
         modules.Start("node-addresses", addresses.RunAsync, cancellation);
 
         var removed = new RemovedBackends(new TimedServiceTarget(Target, services.Frontends, sources.Metrics.Services));
-        reconciliation.Start(services.Maps, removed, cancellation);
+        _maps = reconciliation.Start(services.Maps, removed, cancellation);
         reconciliation.Start(services.Exemptions.Table, new SkippedTranslationTarget(datapath.Maps), cancellation);
         var pods = new ExemptPods(endpoints.Endpoints, services.Exemptions, loggers.CreateLogger<ExemptPods>());
         modules.Start("redirect-exemptions", pods.RunAsync, cancellation);
