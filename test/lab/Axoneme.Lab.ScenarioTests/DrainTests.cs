@@ -8,11 +8,12 @@ namespace Axoneme.Lab.ScenarioTests;
 [Collection(NativeCollection.Name)]
 public sealed class DrainTests(NativeLab lab)
 {
-    // Servers that go on for five seconds after SIGTERM, as with a preStop hook that sleeps.
+    // Servers that go on for eight seconds after SIGTERM, as with a preStop hook that sleeps: longer than killed agents of two nodes take to be back
+    // together on two processors, beside all that the test runs.
     private const string Servers = """
         {apiVersion: apps/v1, kind: Deployment, metadata: {name: rolling, namespace: work}, spec: {replicas: 3, selector: {matchLabels: {app: rolling}},
           strategy: {rollingUpdate: {maxUnavailable: 0, maxSurge: 1}}, template: {metadata: {labels: {app: rolling}}, spec: {terminationGracePeriodSeconds: 10,
-          containers: [{name: c, image: none, command: [axl, echo, '8080', '5'], readinessProbe: {tcpSocket: {port: 7}, periodSeconds: 1}}]}}}}
+          containers: [{name: c, image: none, command: [axl, echo, '8080', '8'], readinessProbe: {tcpSocket: {port: 7}, periodSeconds: 1}}]}}}}
         ---
         {apiVersion: v1, kind: Service, metadata: {name: rolling, namespace: work}, spec: {type: NodePort, clusterIP: 10.96.77.20, selector: {app: rolling},
           ports: [{name: http, port: 80, targetPort: 8080, nodePort: 30081}, {name: who, port: 9, protocol: UDP, nodePort: 30082}]}}
@@ -20,7 +21,7 @@ public sealed class DrainTests(NativeLab lab)
 
     [Theory]
     [InlineData(25, 2, 0)]
-    [InlineData(60, 4, 10)]
+    [InlineData(60, 4, 7)]
     public async Task A_rolling_restart_under_load_fails_no_request(int seconds, int rounds, int kills)
     {
         await using IAsyncDisposable servers = await lab.WithAsync(Servers);
